@@ -1,0 +1,56 @@
+"""Accounts: a normal side, a currency, and whether they may go negative.
+
+Invariant: an account's currency, side and tenant never change after it is opened.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class NormalSide(StrEnum):
+    """The side on which an account grows: assets and expenses debit, liabilities, income and equity credit."""
+
+    DEBIT = "debit"
+    CREDIT = "credit"
+
+
+class AccountStatus(StrEnum):
+    """Whether an account takes new postings. A closed one still settles the holds it has."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An account of one tenant and currency. `purpose` is `wallet`, `merchant`, `gateway`, `fees`, …"""
+
+    tenant_id: str
+    id: str
+    currency: str
+    normal_side: NormalSide
+    purpose: str = "wallet"
+    may_go_negative: bool = False
+    status: AccountStatus = AccountStatus.OPEN
+
+
+@dataclass(frozen=True, slots=True)
+class Balances:
+    """Sums of an account in minor units, all >= 0: pending are live holds, posted is booked for good."""
+
+    debits_pending: int = 0
+    debits_posted: int = 0
+    credits_pending: int = 0
+    credits_posted: int = 0
+
+    def posted(self, side: NormalSide) -> int:
+        """Return the booked balance on the account's normal side (negative when overdrawn)."""
+        net = self.credits_posted - self.debits_posted
+        return net if side is NormalSide.CREDIT else -net
+
+    def available(self, side: NormalSide) -> int:
+        """Return what may still be spent: the booked balance less the holds that will reduce it."""
+        outgoing = self.debits_pending if side is NormalSide.CREDIT else self.credits_pending
+        return self.posted(side) - outgoing

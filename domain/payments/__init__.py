@@ -1,0 +1,1 @@
+"""What a payment is: its states, its operations at the gateway, its limits, and how each step is booked."""

@@ -1,0 +1,1 @@
+"""Everything that touches the outside: settings, PostgreSQL, Temporal, gateways, telemetry, the local stack."""

@@ -1,0 +1,187 @@
+-- Takes one unit of a customer's day; false when the limit would be passed.
+CREATE FUNCTION payment_take_customer_day(
+    p_tenant text, p_customer text, p_currency text, p_day date, p_amount bigint, p_max bigint
+) RETURNS boolean LANGUAGE sql AS $$
+    WITH taken AS (
+        INSERT INTO payment_customer_days AS d (tenant_id, customer, currency, day, attempted_minor)
+        SELECT p_tenant, p_customer, p_currency, p_day, p_amount WHERE p_amount <= p_max
+        ON CONFLICT (tenant_id, customer, currency, day) DO UPDATE
+            SET attempted_minor = d.attempted_minor + excluded.attempted_minor
+            WHERE d.attempted_minor + excluded.attempted_minor <= p_max
+        RETURNING 1)
+    SELECT EXISTS (SELECT FROM taken)
+$$;
+
+-- Writes the parts of records that stand: rows of payments, operations and timelines. A row never goes back to an older version.
+CREATE FUNCTION payment_write(p_records jsonb) RETURNS void LANGUAGE sql AS $$
+    INSERT INTO payments AS old (
+        tenant_id, id, kind, status, amount_minor, currency, capture_method, debit_account, credit_account, gateway,
+        payment_method, customer, description, metadata, attempts_allowed, attempt, captures, pending_capture_minor,
+        amount_authorized_minor, amount_captured_minor, gateway_reference, challenge_id, failure_code, failure_message,
+        review_reason, expires_at, trace_id, version, created_at)
+    SELECT DISTINCT ON (p.tenant_id, p.id)
+        p.tenant_id, p.id, p.kind, p.status, p.amount_minor, p.currency, p.capture_method, p.debit_account,
+        p.credit_account, p.gateway, p.payment_method, p.customer, p.description, p.metadata, p.attempts_allowed, p.attempt,
+        p.captures, p.pending_capture_minor, p.amount_authorized_minor, p.amount_captured_minor, p.gateway_reference,
+        p.challenge_id, p.failure_code, p.failure_message, p.review_reason, p.expires_at, p.trace_id, p.version, p.created_at
+    FROM jsonb_array_elements(p_records) AS r (record),
+         jsonb_populate_record(NULL::payments, r.record -> 'payment') AS p
+    ORDER BY p.tenant_id, p.id, p.version DESC
+    ON CONFLICT (tenant_id, id) DO UPDATE SET
+        status = excluded.status, debit_account = excluded.debit_account, payment_method = excluded.payment_method,
+        attempt = excluded.attempt, captures = excluded.captures, pending_capture_minor = excluded.pending_capture_minor,
+        amount_authorized_minor = excluded.amount_authorized_minor, amount_captured_minor = excluded.amount_captured_minor,
+        gateway_reference = excluded.gateway_reference, challenge_id = excluded.challenge_id,
+        failure_code = excluded.failure_code, failure_message = excluded.failure_message,
+        review_reason = excluded.review_reason, expires_at = excluded.expires_at,
+        version = excluded.version, updated_at = now()
+        WHERE old.version < excluded.version;
+
+    INSERT INTO payment_operations AS old (
+        tenant_id, key, payment_id, owner_id, kind, status, amount_minor, gateway_reference, error_code)
+    SELECT DISTINCT ON (r.record -> 'payment' ->> 'tenant_id', o.key)
+        r.record -> 'payment' ->> 'tenant_id', o.key, r.record -> 'payment' ->> 'id', o.owner_id, o.kind, o.status,
+        o.amount_minor, o.gateway_reference, o.error_code
+    FROM jsonb_array_elements(p_records) WITH ORDINALITY AS r (record, n),
+         jsonb_populate_recordset(NULL::payment_operations, r.record -> 'operations') AS o
+    ORDER BY 1, 2, r.n DESC
+    ON CONFLICT (tenant_id, key) DO UPDATE SET
+        status = excluded.status, error_code = excluded.error_code, updated_at = now(),
+        gateway_reference = coalesce(excluded.gateway_reference, old.gateway_reference)
+        WHERE old.status IN ('pending', 'unknown') AND excluded.status <> 'pending';
+
+    INSERT INTO payment_events (
+        tenant_id, payment_id, key, owner_id, name, text, at, amount_minor, entry_key, gateway_reference)
+    SELECT r.record -> 'payment' ->> 'tenant_id', r.record -> 'payment' ->> 'id', e.key, e.owner_id, e.name, e.text, e.at,
+           e.amount_minor, e.entry_key, e.gateway_reference
+    FROM jsonb_array_elements(p_records) WITH ORDINALITY AS r (record, n),
+         jsonb_populate_recordset(NULL::payment_events, r.record -> 'events') AS e
+    ORDER BY r.n
+    ON CONFLICT (tenant_id, payment_id, key) DO NOTHING
+$$;
+
+-- Applies many records of many payments in one round trip, each whole or not at all, and answers in their order.
+-- A record: {payment, events: [], entry: null or a ledger entry, operations: [], check_limits: bool}.
+CREATE FUNCTION payment_apply(p_records jsonb) RETURNS TABLE (ordinal int, result text, detail text)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public AS $$
+DECLARE
+    v_count   int := jsonb_array_length(p_records);
+    v_results text[] := array_fill('created'::text, ARRAY[v_count]);
+    v_details text[] := array_fill(''::text, ARRAY[v_count]);
+    v_taken   int[] := '{}';
+    v_entries jsonb;
+    v_slots   int[];
+    r         record;
+BEGIN
+    FOR r IN
+        SELECT t.n::int AS n, p.tenant_id, p.customer, p.currency, p.amount_minor, p.created_at,
+               l.max_payment_minor, l.max_customer_day_minor
+        FROM jsonb_array_elements(p_records) WITH ORDINALITY AS t (record, n),
+             jsonb_populate_record(NULL::payments, t.record -> 'payment') AS p
+             LEFT JOIN payment_limits l ON l.tenant_id = p.tenant_id AND l.currency = p.currency
+        WHERE (t.record ->> 'check_limits')::boolean
+          AND (l.max_payment_minor < p.amount_minor OR p.customer IS NOT NULL)
+          AND NOT EXISTS (SELECT FROM payments old WHERE old.tenant_id = p.tenant_id AND old.id = p.id)
+        ORDER BY p.tenant_id, p.customer, p.currency, p.created_at::date, t.n
+    LOOP
+        IF r.amount_minor > r.max_payment_minor THEN
+            v_results[r.n] := 'limit_exceeded';
+            v_details[r.n] := format('A payment may be at most %s minor units of %s.', r.max_payment_minor, r.currency);
+        ELSIF r.customer IS NOT NULL AND r.max_customer_day_minor IS NOT NULL THEN
+            IF payment_take_customer_day(r.tenant_id, r.customer, r.currency, (r.created_at AT TIME ZONE 'UTC')::date,
+                                         r.amount_minor, r.max_customer_day_minor) THEN
+                v_taken := v_taken || r.n;
+            ELSE
+                v_results[r.n] := 'limit_exceeded';
+                v_details[r.n] := format('One customer may attempt at most %s minor units of %s in a day.',
+                                         r.max_customer_day_minor, r.currency);
+            END IF;
+        END IF;
+    END LOOP;
+
+    SELECT jsonb_agg(t.record -> 'entry' ORDER BY t.n), array_agg(t.n::int ORDER BY t.n)
+    INTO v_entries, v_slots
+    FROM jsonb_array_elements(p_records) WITH ORDINALITY AS t (record, n)
+    WHERE jsonb_typeof(t.record -> 'entry') = 'object' AND v_results[t.n] = 'created';
+
+    IF v_entries IS NOT NULL THEN
+        FOR r IN SELECT a.ordinal AS n, a.result AS answer, a.failed_transfer FROM ledger_apply(v_entries) AS a LOOP
+            v_results[v_slots[r.n + 1]] := r.answer;
+        END LOOP;
+    END IF;
+
+    FOR r IN
+        SELECT p.tenant_id, p.customer, p.currency, (p.created_at AT TIME ZONE 'UTC')::date AS day, p.amount_minor
+        FROM unnest(v_taken) AS t (n), jsonb_populate_record(NULL::payments, p_records -> (t.n - 1) -> 'payment') AS p
+        WHERE v_results[t.n] NOT IN ('created', 'exists')
+    LOOP
+        UPDATE payment_customer_days d SET attempted_minor = d.attempted_minor - r.amount_minor
+        WHERE d.tenant_id = r.tenant_id AND d.customer = r.customer AND d.currency = r.currency AND d.day = r.day;
+    END LOOP;
+
+    PERFORM payment_write(stands.records)
+    FROM (SELECT jsonb_agg(t.record ORDER BY t.n) AS records
+          FROM jsonb_array_elements(p_records) WITH ORDINALITY AS t (record, n)
+          WHERE v_results[t.n] IN ('created', 'exists')) AS stands
+    WHERE stands.records IS NOT NULL;
+
+    RETURN QUERY SELECT n - 1, v_results[n], v_details[n] FROM generate_series(1, v_count) AS n;
+END $$;
+
+-- Applies one step of one refund. With `open`, what may be refunded is checked against what was captured. Refunds of one payment
+-- take turns by an advisory lock and not by its row, so that everybody locks accounts before rows and nobody deadlocks.
+-- A record: {refund, events: [], entry, operations: [], open: bool}.
+CREATE FUNCTION refund_apply(p_record jsonb) RETURNS TABLE (result text, detail text)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public AS $$
+DECLARE
+    v_refund  refunds := jsonb_populate_record(NULL::refunds, p_record -> 'refund');
+    v_payment payments;
+    v_answer  text := 'created';
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtextextended(v_refund.tenant_id || '/' || v_refund.payment_id, 0));
+    SELECT * INTO v_payment FROM payments p WHERE p.tenant_id = v_refund.tenant_id AND p.id = v_refund.payment_id;
+    IF NOT FOUND THEN
+        RETURN QUERY SELECT 'payment_not_found', format('No payment %s.', v_refund.payment_id);
+        RETURN;
+    END IF;
+    IF (p_record ->> 'open')::boolean
+        AND NOT EXISTS (SELECT FROM refunds o WHERE o.tenant_id = v_refund.tenant_id AND o.id = v_refund.id)
+        AND v_payment.amount_refunded_minor + v_payment.amount_refunding_minor + v_refund.amount_minor
+            > v_payment.amount_captured_minor
+    THEN
+        RETURN QUERY SELECT 'refund_exceeds_captured', format(
+            '%s of %s captured minor units can still be refunded.',
+            v_payment.amount_captured_minor - v_payment.amount_refunded_minor - v_payment.amount_refunding_minor,
+            v_payment.amount_captured_minor);
+        RETURN;
+    END IF;
+
+    IF jsonb_typeof(p_record -> 'entry') = 'object' THEN
+        SELECT a.result INTO v_answer FROM ledger_apply(jsonb_build_array(p_record -> 'entry')) AS a;
+        IF v_answer NOT IN ('created', 'exists') THEN
+            RETURN QUERY SELECT v_answer, '';
+            RETURN;
+        END IF;
+    END IF;
+
+    INSERT INTO refunds AS old (tenant_id, id, payment_id, status, amount_minor, currency, reason, gateway_reference,
+                                failure_code, failure_message, version, created_at)
+    VALUES (v_refund.tenant_id, v_refund.id, v_refund.payment_id, v_refund.status, v_refund.amount_minor, v_refund.currency,
+            v_refund.reason, v_refund.gateway_reference, v_refund.failure_code, v_refund.failure_message, v_refund.version,
+            v_refund.created_at)
+    ON CONFLICT (tenant_id, id) DO UPDATE SET
+        status = excluded.status, gateway_reference = excluded.gateway_reference, failure_code = excluded.failure_code,
+        failure_message = excluded.failure_message, version = excluded.version, updated_at = now()
+        WHERE old.version < excluded.version;
+
+    UPDATE payments p SET
+        amount_refunded_minor = s.done, amount_refunding_minor = s.under_way, updated_at = now()
+    FROM (SELECT coalesce(sum(o.amount_minor) FILTER (WHERE o.status = 'succeeded'), 0) AS done,
+                 coalesce(sum(o.amount_minor) FILTER (WHERE o.status IN ('pending', 'needs_review')), 0) AS under_way
+          FROM refunds o WHERE o.tenant_id = v_refund.tenant_id AND o.payment_id = v_refund.payment_id) AS s
+    WHERE p.tenant_id = v_refund.tenant_id AND p.id = v_refund.payment_id;
+
+    PERFORM payment_write(jsonb_build_array(
+        p_record || jsonb_build_object('payment', to_jsonb(v_payment))));
+    RETURN QUERY SELECT v_answer, '';
+END $$;

@@ -1,0 +1,90 @@
+"""The payment book in PostgreSQL: records of many payments share one statement and one commit.
+
+Invariant: a record is written whole or not at all by `payment_apply`; concurrent callers wait for the same commit, and each gets
+its own answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+import orjson
+from infra.postgres.group_commit import GroupCommit
+from psycopg.rows import kwargs_row
+from psycopg.types.json import Jsonb
+
+from activities.payment_book_port import RefundRecord
+from domain.payments.payment import CaptureMethod, Payment, PaymentKind
+from domain.payments.record import PaymentRecord, RecordOutcome
+from domain.payments.status import PaymentStatus
+from infra.postgres.pool import Pool
+from infra.telemetry import database_span
+
+_APPLY = "SELECT result, detail FROM payment_apply(%b::jsonb) ORDER BY ordinal"
+_APPLY_REFUND = "SELECT result, detail FROM refund_apply(%b::jsonb)"
+_READ = """
+SELECT tenant_id, id, kind, amount_minor, currency, capture_method, debit_account, credit_account, created_at, status,
+       gateway, payment_method, customer, description, metadata, attempts_allowed, attempt, captures,
+       pending_capture_minor, amount_authorized_minor, amount_captured_minor, gateway_reference, challenge_id,
+       failure_code, failure_message, review_reason, expires_at, trace_id, version
+FROM payments WHERE tenant_id = %s AND id = %s
+"""
+
+
+def _jsonb(value: object) -> Jsonb:
+    return Jsonb(value, dumps=orjson.dumps)
+
+
+def payment_from_row(**row: Any) -> Payment:
+    """Build a payment from the columns of its row."""
+    row["kind"] = PaymentKind(row["kind"])
+    row["status"] = PaymentStatus(row["status"])
+    row["capture_method"] = CaptureMethod(row["capture_method"])
+    return Payment(**row)
+
+
+class PostgresPaymentBook:
+    """A PaymentBook. Open it as an async context manager: it owns the group that shares commits."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._group: GroupCommit[PaymentRecord, RecordOutcome] = GroupCommit(self._flush)
+
+    async def __aenter__(self) -> Self:
+        """Start taking records."""
+        await self._group.__aenter__()
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        """Write what is queued, then stop."""
+        await self._group.__aexit__(*error)
+
+    async def record(self, record: PaymentRecord) -> RecordOutcome:
+        """Write one step of a payment; returns after its commit. Raises psycopg.Error when the database is out of reach."""
+        with database_span("payment_apply", record.payment.id):
+            return await self._group.submit(record)
+
+    async def record_refund(self, record: RefundRecord) -> RecordOutcome:
+        """Write one step of a refund; returns after its commit."""
+        with database_span("refund_apply", record.refund.id):
+            async with self._pool.connection() as connection:
+                cursor = await connection.execute(_APPLY_REFUND, [_jsonb(record)])
+                row = await cursor.fetchone()
+        if row is None:
+            raise RuntimeError("refund_apply answered nothing")
+        return RecordOutcome(*row)
+
+    async def read(self, tenant_id: str, payment_id: str) -> Payment | None:
+        """Return the payment's row, or None."""
+        async with (
+            self._pool.connection() as connection,
+            connection.cursor(row_factory=kwargs_row(payment_from_row)) as cursor,
+        ):
+            await cursor.execute(_READ, [tenant_id, payment_id])
+            return await cursor.fetchone()
+
+    async def _flush(self, records: Sequence[PaymentRecord]) -> list[RecordOutcome]:
+        async with self._pool.connection() as connection:
+            cursor = await connection.execute(_APPLY, [_jsonb(records)])
+            return [RecordOutcome(result, detail) for result, detail in await cursor.fetchall()]

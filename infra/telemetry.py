@@ -1,0 +1,93 @@
+"""Logs, traces and metrics of every process.
+
+Invariant: one trace id runs from the HTTP call through workflow, activities and SQL to the bank; every log line written under
+it carries it. Traces are sampled at their root; an unsampled one still has its id.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
+from typing import Any
+
+import structlog
+from opentelemetry import trace
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.instrumentation.httpx import HTTPXClientInstrumentor
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
+
+from infra.settings import Settings
+
+_tracer = trace.get_tracer("clearhold")
+
+
+def _add_trace(_logger: object, _method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
+    context = trace.get_current_span().get_span_context()
+    if context.is_valid:
+        event["trace_id"] = f"{context.trace_id:032x}"
+        event["span_id"] = f"{context.span_id:016x}"
+    return event
+
+
+def configure_logging(settings: Settings, service: str) -> None:
+    """Send all logs, the standard library's included, to standard error: a JSON object a line, or columns for people."""
+    shared: list[structlog.types.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.stdlib.ExtraAdder(allow=["payment_id", "tenant_id"]),
+        _add_trace,
+        structlog.processors.format_exc_info,
+    ]
+    renderer: structlog.types.Processor = (
+        structlog.processors.JSONRenderer() if settings.log_format == "json" else structlog.dev.ConsoleRenderer()
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer], foreign_pre_chain=shared
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=settings.log_level, force=True)
+    for noisy in ("httpx", "httpcore", "uvicorn.access"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    structlog.configure(
+        processors=[*shared[:4], _add_trace, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    structlog.contextvars.bind_contextvars(service=service)
+
+
+def configure_tracing(settings: Settings, service: str) -> TracerProvider:
+    """Set up tracing for this process, with export when a collector is named, and follow calls over HTTP."""
+    provider = TracerProvider(
+        resource=Resource.create({"service.name": service, "service.namespace": "clearhold"}),
+        sampler=ParentBased(TraceIdRatioBased(settings.trace_sample_ratio)),
+    )
+    if settings.otlp_endpoint:
+        exporter = OTLPSpanExporter(endpoint=f"{settings.otlp_endpoint.rstrip('/')}/v1/traces")
+        provider.add_span_processor(BatchSpanProcessor(exporter))
+    trace.set_tracer_provider(provider)
+    HTTPXClientInstrumentor().instrument()
+    return provider
+
+
+@contextmanager
+def database_span(operation: str, owner_id: str) -> Iterator[None]:
+    """Mark one database operation in the caller's trace; its statement may be shared with other callers' operations."""
+    attributes = {"db.system.name": "postgresql", "db.operation.name": operation, "clearhold.owner_id": owner_id}
+    with _tracer.start_as_current_span(f"sql {operation}", kind=trace.SpanKind.CLIENT, attributes=attributes):
+        yield
+
+
+def current_trace_id() -> str:
+    """Return the present trace's id as 32 hexadecimal digits; all zeros outside of any."""
+    return f"{trace.get_current_span().get_span_context().trace_id:032x}"

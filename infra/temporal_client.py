@@ -1,0 +1,40 @@
+"""The connection to Temporal that API and workers share: same converter, same interceptors, same trace.
+
+Invariant: it is made after a fork and inside a running event loop, never at import.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from temporalio.client import Client
+from temporalio.contrib.opentelemetry import TracingInterceptor
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
+
+from infra.settings import Settings
+
+
+def runtime_with_metrics(port: int, host: str = "127.0.0.1") -> Runtime | None:
+    """Return a runtime that serves the SDK's Prometheus metrics on that port, or None for port 0."""
+    if port == 0:
+        return None
+    return Runtime(telemetry=TelemetryConfig(metrics=PrometheusConfig(bind_address=f"{host}:{port}")))
+
+
+async def connect(settings: Settings, runtime: Runtime | None = None) -> Client:
+    """Connect once. Raises RuntimeError when Temporal does not answer."""
+    return await Client.connect(
+        settings.temporal_address,
+        namespace=settings.temporal_namespace,
+        api_key=settings.temporal_api_key.get_secret_value() if settings.temporal_api_key else None,
+        tls=settings.temporal_tls,
+        data_converter=pydantic_data_converter,
+        interceptors=[TracingInterceptor()],
+        runtime=runtime,
+    )
+
+
+def rpc_timeout(settings: Settings) -> timedelta:
+    """Return the bound of one call to Temporal."""
+    return timedelta(seconds=settings.temporal_rpc_timeout_s)

@@ -1,0 +1,1 @@
+"""Task queue to workflows and activities: here adapters are wired into activities."""

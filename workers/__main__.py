@@ -1,0 +1,78 @@
+"""`python -m workers`: one worker process. It serves until SIGTERM or SIGINT, then finishes what it holds.
+
+Invariant: a worker may be killed at any moment; it keeps nothing that Temporal or the database does not have.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from contextlib import AsyncExitStack
+from datetime import timedelta
+
+import structlog
+import uvloop
+from temporalio.worker import PollerBehaviorAutoscaling, Worker
+
+from infra.gateways.bank_client import BankClient, Timeouts
+from infra.gateways.sandbox import SandboxGateway
+from infra.postgres.payment_book import PostgresPaymentBook
+from infra.postgres.pool import open_pool
+from infra.settings import Settings, get_settings
+from infra.telemetry import configure_logging, configure_tracing
+from infra.temporal_client import connect, runtime_with_metrics
+from workers.health import health_server
+from workers.registry import WORKFLOWS, payment_activities, sandbox
+
+SERVICE = "clearhold-worker"
+log = structlog.get_logger(__name__)
+
+
+async def serve(settings: Settings) -> None:
+    """Run a worker until the process is told to stop."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with AsyncExitStack() as stack:
+        pool = await stack.enter_async_context(open_pool(settings, "worker"))
+        book = await stack.enter_async_context(PostgresPaymentBook(pool))
+        timeouts = Timeouts(connect_s=settings.gateway_connect_timeout_s, read_s=settings.gateway_read_timeout_s)
+        bank = await stack.enter_async_context(
+            BankClient(settings.bank_url, timeouts, settings.gateway_connections_max)
+        )
+        client = await connect(settings, runtime_with_metrics(settings.worker_metrics_port))
+        worker = Worker(
+            client,
+            task_queue=settings.payment_task_queue,
+            workflows=WORKFLOWS,
+            activities=payment_activities(book, {"sandbox": SandboxGateway(bank)}),
+            workflow_runner=sandbox(),
+            max_cached_workflows=settings.worker_max_cached_workflows,
+            max_concurrent_workflow_tasks=settings.worker_max_workflow_tasks,
+            max_concurrent_activities=settings.worker_max_activities,
+            max_concurrent_local_activities=settings.worker_max_local_activities,
+            workflow_task_poller_behavior=PollerBehaviorAutoscaling(),
+            activity_task_poller_behavior=PollerBehaviorAutoscaling(),
+            graceful_shutdown_timeout=timedelta(seconds=settings.worker_shutdown_grace_s),
+        )
+        await stack.enter_async_context(health_server(settings.worker_health_port, lambda: worker.is_running))
+        async with worker:
+            log.info("worker serves", task_queue=settings.payment_task_queue)
+            await stop.wait()
+            log.info("worker stops")
+
+
+def main() -> None:
+    """Configure this process and serve."""
+    settings = get_settings()
+    configure_logging(settings, SERVICE)
+    provider = configure_tracing(settings, SERVICE)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(serve(settings))
+    finally:
+        provider.shutdown()
+
+
+if __name__ == "__main__":
+    main()

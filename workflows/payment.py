@@ -1,0 +1,238 @@
+"""A payment, from the client's call to its end.
+
+It registers the payment, tries to get the money, and then waits, as long as it takes, for what comes next: a confirmation, the
+answer to a challenge, captures, a cancellation, or the end of its time. When a step fails for good, or Temporal cancels the
+workflow, everything done so far is undone; what cannot be undone waits for a person.
+
+Invariants
+- One thing happens at a time: commands queue, and each is checked against the payment as it stands when its turn comes.
+- Money moves once: every effect has a key made from the payment's id, never from this run's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from temporalio import workflow
+from temporalio.exceptions import ApplicationError, is_cancelled_exception
+
+from domain.errors import DomainError
+from domain.payments.payment import Payment
+from domain.payments.status import PaymentStatus
+from workflows.messages import (
+    CancelPayment,
+    CapturePayment,
+    ConfirmPayment,
+    ElapsedDeadline,
+    PaymentCommand,
+    PaymentOrder,
+    PaymentProgress,
+    ResolveReview,
+    RetryReview,
+)
+from workflows.payment_process import PaymentProcess
+from workflows.policies import MAX_WAITING_COMMANDS
+from workflows.saga import SAGA_FAILURES, shielded
+
+
+@dataclass
+class _Waiting:
+    """A command in the queue, and where its outcome goes."""
+
+    command: PaymentCommand
+    outcome: asyncio.Future[Payment]
+
+
+@workflow.defn
+class PaymentWorkflow:
+    """One payment; its id is the workflow's id."""
+
+    @workflow.init
+    def __init__(self, order: PaymentOrder) -> None:
+        self._process = PaymentProcess(order)
+        self._timers = order.timers
+        self._queue: deque[_Waiting] = deque()
+        self._current: _Waiting | None = None
+        self._waits_for = ""
+        self._deadline: datetime | None = None
+        self._settled = False
+
+    @workflow.run
+    async def run(self, order: PaymentOrder) -> Payment:
+        """Carry the payment to its end, and return it as it ended."""
+        cancelled = False
+        step = self._process.undo.recover() if order.recover else self._process.open(confirm=order.confirm)
+        while True:
+            try:
+                await step
+            except SAGA_FAILURES as failure:
+                cancelled = cancelled or isinstance(failure, asyncio.CancelledError) or is_cancelled_exception(failure)
+                await shielded(self._process.undo.after_failure(failure))
+            self._answer_current()
+            if self._process.payment.status.is_final:
+                break
+            step = self._take_next_command()
+        self._show("")
+        self._refuse_waiting()
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        if cancelled:
+            raise asyncio.CancelledError
+        return self._process.payment
+
+    async def _take_next_command(self) -> None:
+        """Wait for the next command, or for the end of the payment's time, and carry it out."""
+        self._process.journal.stop_if_cancelled()
+        command = await self._next_command()
+        self._show("")
+        try:
+            self._process.check(command)
+        except DomainError as refusal:
+            self._answer_current(refusal)
+            return
+        await self._process.act_on(command)
+
+    async def _next_command(self) -> PaymentCommand:
+        self._waits_for, patience = self._what_to_wait_for()
+        self._deadline = workflow.now() + patience if patience is not None else None
+        self._show(self._waits_for)
+        try:
+            await workflow.wait_condition(lambda: bool(self._queue), timeout=patience, timeout_summary=self._waits_for)
+        except TimeoutError:
+            return ElapsedDeadline()
+        finally:
+            self._deadline = None
+            self._waits_for = ""
+        self._current = self._queue.popleft()
+        return self._current.command
+
+    def _what_to_wait_for(self) -> tuple[str, timedelta | None]:
+        payment = self._process.payment
+        match payment.status:
+            case PaymentStatus.REQUIRES_CAPTURE:
+                left = (
+                    payment.expires_at - workflow.now() if payment.expires_at else self._timers.authorization_lifetime
+                )
+                return "the client to capture or cancel", max(left, timedelta(0))
+            case PaymentStatus.REQUIRES_ACTION:
+                return "the cardholder to answer the issuer's challenge, then a confirm", self._timers.challenge_timeout
+            case PaymentStatus.NEEDS_REVIEW:
+                return "an operator: send the update `retry` or `resolve`", None
+        return "the client to confirm, with a payment method", self._timers.abandon_after
+
+    def _answer_current(self, refusal: DomainError | None = None) -> None:
+        self._settled = True
+        waiting, self._current = self._current, None
+        if waiting is not None and not waiting.outcome.done():
+            if refusal is None:
+                waiting.outcome.set_result(self._process.payment)
+            else:
+                waiting.outcome.set_exception(_as_failure(refusal))
+
+    def _refuse_waiting(self) -> None:
+        for waiting in self._queue:
+            try:
+                self._process.check(waiting.command)
+            except DomainError as refusal:
+                waiting.outcome.set_exception(_as_failure(refusal))
+            else:
+                waiting.outcome.set_result(self._process.payment)
+        self._queue.clear()
+
+    def _show(self, waits_for: str) -> None:
+        process = self._process
+        process.journal.show(waits_for, self._deadline, process.undo.saga.names)
+
+    async def _ask(self, command: PaymentCommand) -> Payment:
+        waiting = _Waiting(command, asyncio.get_running_loop().create_future())
+        self._queue.append(waiting)
+        return await waiting.outcome
+
+    def _validate(self, command: PaymentCommand) -> None:
+        """Say no at once where waiting could not help. While a step runs, a command waits for its turn instead."""
+        if len(self._queue) >= MAX_WAITING_COMMANDS:
+            raise ApplicationError(
+                f"{MAX_WAITING_COMMANDS} commands wait for this payment already.",
+                type="too_many_commands",
+                non_retryable=True,
+            )
+        idle = bool(self._waits_for) and not self._queue
+        if idle or self._process.payment.status.is_final:
+            try:
+                self._process.check(command)
+            except DomainError as refusal:
+                raise _as_failure(refusal) from refusal
+
+    # What a client may send
+
+    @workflow.update
+    async def submit(self) -> Payment:
+        """Return the payment once its first step is done; sent together with the start."""
+        await workflow.wait_condition(lambda: self._settled)
+        return self._process.payment
+
+    @workflow.update
+    async def confirm(self, command: ConfirmPayment) -> Payment:
+        """Begin an attempt, with another payment method if one is given, and return how it went."""
+        return await self._ask(command)
+
+    @confirm.validator
+    def _validate_confirm(self, command: ConfirmPayment) -> None:
+        self._validate(command)
+
+    @workflow.update
+    async def capture(self, command: CapturePayment) -> Payment:
+        """Capture part or all of what is authorized."""
+        return await self._ask(command)
+
+    @capture.validator
+    def _validate_capture(self, command: CapturePayment) -> None:
+        self._validate(command)
+
+    @workflow.update
+    async def cancel(self, command: CancelPayment) -> Payment:
+        """Give up what is not captured."""
+        return await self._ask(command)
+
+    @cancel.validator
+    def _validate_cancel(self, command: CancelPayment) -> None:
+        self._validate(command)
+
+    # What an operator may send
+
+    @workflow.update
+    async def retry(self, command: RetryReview) -> Payment:
+        """Try again to undo what could not be undone."""
+        return await self._ask(command)
+
+    @retry.validator
+    def _validate_retry(self, command: RetryReview) -> None:
+        self._validate(command)
+
+    @workflow.update
+    async def resolve(self, command: ResolveReview) -> Payment:
+        """Close a review with the outcome found at the gateway."""
+        return await self._ask(command)
+
+    @resolve.validator
+    def _validate_resolve(self, command: ResolveReview) -> None:
+        self._validate(command)
+
+    @workflow.query
+    def progress(self) -> PaymentProgress:
+        """Return what the payment is doing, what it waits for, and what would be undone if it failed now."""
+        process = self._process
+        return PaymentProgress(
+            process.payment,
+            "done" if process.payment.status.is_final else process.journal.step,
+            self._waits_for,
+            self._deadline,
+            process.undo.saga.names,
+            len(self._queue),
+        )
+
+
+def _as_failure(refusal: DomainError) -> ApplicationError:
+    return ApplicationError(str(refusal), refusal.advice, type=refusal.code, non_retryable=True)

@@ -1,0 +1,206 @@
+"""Undoing a payment: its compensations, how it ends when they have run, and what a person does when one cannot.
+
+Invariants
+- Before anything is undone at a gateway, the ledger is asked to release the hold: that settles the race between undoing and a
+  booking by a workflow task that was lost. What is booked by then stands, and is not reversed.
+- A compensation that fails for good leaves the payment in `needs_review`, with the compensation still registered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from temporalio.exceptions import ApplicationError, is_cancelled_exception
+
+from activities.gateway import GatewayActivities
+from activities.gateway_port import GatewayOutcome, GatewayResult, ReverseRequest, VoidRequest
+from activities.payment_book import PaymentBookActivities
+from domain.ids import effect_key
+from domain.ledger.entries import LedgerResult
+from domain.payments import booking
+from domain.payments.payment import Payment, PaymentKind
+from domain.payments.status import PaymentStatus
+from workflows.gateway_call import undo
+from workflows.messages import ResolveReview, RetryReview
+from workflows.payment_journal import LEDGER_REFUSED, PaymentJournal
+from workflows.saga import SAGA_FAILURES, FailedCompensation, Saga, code_of, reason_of
+
+Closing = Callable[[Payment], Payment]
+"""How a payment ends once everything is undone."""
+
+RELEASE_HOLD = "release the reserved funds in the ledger"
+REVERSE_AUTHORIZATION = "reverse the authorization at the gateway"
+REVERSE_CAPTURE = "reverse the capture at the gateway"
+
+REVERSAL_REFUSED = "ReversalRefused"
+"""Failure type: the gateway would not undo what it did. A person must look."""
+
+NOTHING_TO_RELEASE = frozenset(
+    {
+        LedgerResult.PENDING_TRANSFER_NOT_FOUND,
+        LedgerResult.PENDING_TRANSFER_ALREADY_VOIDED,
+        LedgerResult.PENDING_TRANSFER_ALREADY_POSTED,
+        LedgerResult.PENDING_TRANSFER_EXPIRED,
+    }
+)
+"""Answers to a release that finds no live hold: there is nothing to do."""
+
+
+class PaymentUndo:
+    """The way back of one payment."""
+
+    def __init__(self, journal: PaymentJournal) -> None:
+        self._journal = journal
+        self.saga = Saga()
+        self._closing: Closing = lambda payment: payment.failed("undone", "The payment could not be completed.")
+
+    # Compensations are registered before their step runs
+
+    def expect_hold(self) -> None:
+        """A hold is about to be made."""
+        self.saga.add(RELEASE_HOLD, self._release_hold)
+
+    def expect_authorization(self) -> None:
+        """An authorization is about to be requested."""
+        self.saga.add(REVERSE_AUTHORIZATION, self._reverse_authorization)
+
+    def expect_capture(self) -> None:
+        """A capture is about to be requested."""
+        self.saga.add(REVERSE_CAPTURE, self._reverse_capture)
+
+    def capture_is_booked(self) -> None:
+        """Gateway and ledger agree on the capture: it is undone no more, and a closed payment has nothing left to undo."""
+        self.saga.drop(REVERSE_CAPTURE)
+        if self._journal.payment.status.is_final:
+            self.saga.forget()
+
+    # Ends
+
+    async def after_failure(self, failure: BaseException) -> None:
+        """End the payment after a failed or cancelled step. One that is final or under review stays as it is."""
+        status = self._journal.payment.status
+        if status.is_final or status is PaymentStatus.NEEDS_REVIEW:
+            return
+        if isinstance(failure, asyncio.CancelledError) or is_cancelled_exception(failure):
+            await self.close(lambda payment: payment.canceled("canceled_in_temporal"))
+        else:
+            code, reason = code_of(failure), reason_of(failure)
+            await self.close(lambda payment: payment.failed(code, reason))
+
+    async def close(self, closing: Closing) -> None:
+        """Undo everything, newest first, then end the payment as `closing` says; what cannot be undone goes to a person."""
+        self._closing = closing
+        self._journal.step = "undoing what was done"
+        failed = await self._bar_booking()
+        if self._journal.payment.status.is_final:
+            self.saga.forget()
+            return
+        failed += await self.saga.compensate()
+        if failed:
+            await self._review(failed)
+            return
+        after = closing(self._journal.payment)
+        text = f"{after.status}: {after.failure_message}" if after.failure_message else str(after.status)
+        await self._journal.write(PaymentBookActivities.note_progress, after, str(after.status), text)
+
+    async def recover(self) -> None:
+        """Undo what a terminated run may have left behind; the row says which compensations its steps had registered."""
+        payment = self._journal.payment
+        if payment.attempt > 0:
+            self.expect_hold()
+            if payment.kind is PaymentKind.CARD:
+                self.expect_authorization()
+                if payment.pending_capture_minor:
+                    self.expect_capture()
+        if payment.status is not PaymentStatus.NEEDS_REVIEW:
+            await self.close(
+                lambda payment: payment.failed("workflow_terminated", "The workflow was terminated; all was undone.")
+            )
+
+    async def _bar_booking(self) -> list[FailedCompensation]:
+        """Release the hold before all else, then see whether a lost workflow task had booked the payment already."""
+        if self._journal.payment.attempt == 0:
+            return []
+        try:
+            await self._release_hold()
+            await self._journal.adopt_written()
+        except SAGA_FAILURES as failure:
+            return [FailedCompensation(RELEASE_HOLD, reason_of(failure))]
+        if not self._journal.payment.pending_capture_minor:
+            self.saga.drop(REVERSE_CAPTURE)
+        return []
+
+    async def _release_hold(self) -> None:
+        payment = self._journal.payment
+        outcome = await self._journal.write(
+            PaymentBookActivities.release_funds,
+            payment,
+            "released",
+            "Release the reserved funds",
+            entry=booking.release(payment),
+            number=payment.attempt,
+        )
+        if not outcome.booked and outcome.result not in NOTHING_TO_RELEASE:
+            raise ApplicationError(
+                f"The ledger would not release the hold: {outcome.result}.", type=LEDGER_REFUSED, non_retryable=True
+            )
+
+    async def _reverse_authorization(self) -> None:
+        payment = self._journal.payment
+        if payment.amount_captured_minor and payment.gateway_reference:
+            key = effect_key(payment.id, "void", payment.attempt)
+            rest = VoidRequest(key, payment.id, payment.gateway_reference)
+            await undo(GatewayActivities.void, payment.gateway, rest, "Release the rest of the authorization")
+            return
+        key = effect_key(payment.id, "reverse", payment.attempt)
+        original = effect_key(payment.id, "authorize", payment.attempt)
+        reversal = ReverseRequest(key, payment.id, original)
+        result = await undo(GatewayActivities.reverse, payment.gateway, reversal, "Reverse the authorization")
+        _require_reversed(payment.gateway, result)
+
+    async def _reverse_capture(self) -> None:
+        payment = self._journal.payment
+        key = effect_key(payment.id, "reverse_capture", payment.captures)
+        reversal = ReverseRequest(key, payment.id, effect_key(payment.id, "capture", payment.captures))
+        result = await undo(GatewayActivities.reverse, payment.gateway, reversal, "Reverse the capture")
+        _require_reversed(payment.gateway, result)
+
+    # Review by a person
+
+    async def _review(self, failed: list[FailedCompensation]) -> None:
+        reasons = dict.fromkeys(f"could not {failure.name}: {failure.reason}" for failure in failed)
+        reason = "; ".join(reasons)
+        after = self._journal.payment.under_review(reason)
+        await self._journal.write(PaymentBookActivities.note_progress, after, "needs_review", reason)
+
+    async def retry(self, command: RetryReview) -> None:
+        """Try again what could not be undone; the payment ends as it would have, or comes back to review."""
+        text = f"Tried again by {command.actor}. {command.note}".strip()
+        after = self._journal.payment.retried()
+        await self._journal.write(PaymentBookActivities.note_progress, after, "review_retried", text)
+        await self.close(self._closing)
+
+    async def resolve(self, command: ResolveReview) -> None:
+        """End a review as the operator found it: what the ledger holds is released, what the gateway took is booked."""
+        await self._release_hold()
+        payment = self._journal.payment
+        after = payment.resolved(command.outcome, command.note)
+        paid = command.outcome is PaymentStatus.SUCCEEDED
+        await self._journal.write_or_fail(
+            PaymentBookActivities.book_payment,
+            after.settled() if paid else after,
+            "review_resolved",
+            f"Resolved as {command.outcome} by {command.actor}: {command.note}",
+            entry=booking.settle_by_hand(payment) if paid else None,
+        )
+        self.saga.forget()
+
+
+def _require_reversed(gateway: str, result: GatewayResult) -> None:
+    if result.outcome is not GatewayOutcome.APPROVED:
+        raise ApplicationError(
+            f"{gateway} refused the reversal: {result.decline_code or result.raw_status}.",
+            type=REVERSAL_REFUSED,
+            non_retryable=True,
+        )

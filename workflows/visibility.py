@@ -1,0 +1,28 @@
+"""What an operator can filter by in the Temporal UI. A namespace has few custom attributes: payments and loans share them."""
+
+from __future__ import annotations
+
+from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
+
+from domain.payments.payment import Payment
+
+PAYMENT_STATUS = SearchAttributeKey.for_keyword("PaymentStatus")
+AMOUNT = SearchAttributeKey.for_int("Amount")
+CURRENCY = SearchAttributeKey.for_keyword("Currency")
+ACCOUNT_ID = SearchAttributeKey.for_keyword("AccountId")
+GATEWAY_NAME = SearchAttributeKey.for_keyword("GatewayName")
+NEEDS_REVIEW = SearchAttributeKey.for_bool("NeedsReview")
+
+
+def of_payment(payment: Payment) -> TypedSearchAttributes:
+    """Return the attributes a payment starts with; `Amount` is in minor units."""
+    return TypedSearchAttributes(
+        [
+            SearchAttributePair(PAYMENT_STATUS, str(payment.status)),
+            SearchAttributePair(AMOUNT, payment.amount_minor),
+            SearchAttributePair(CURRENCY, payment.currency),
+            SearchAttributePair(ACCOUNT_ID, payment.credit_account),
+            SearchAttributePair(GATEWAY_NAME, payment.gateway or "ledger"),
+            SearchAttributePair(NEEDS_REVIEW, False),
+        ]
+    )
