@@ -96,11 +96,11 @@ class RefundRequest:
 
 @dataclass(frozen=True, slots=True)
 class ReverseRequest:
-    """Undo the authorization or sale sent under `original_key`, whether or not it ever arrived (ISO 8583 0420).
+    """Undo the authorization, sale or capture sent under `original_key`, whether or not it ever arrived (ISO 8583 0420).
 
     Meant for a compensation that holds no gateway reference because the outcome stayed unknown. If the original
-    arrived, its hold is released and what it captured is given back; if not, its key is barred, and a late copy of it
-    is declined with `reversed`.
+    arrived, an authorization's hold is released and all that was captured of it is given back, a capture alone is given
+    back; if not, its key is barred, and a late copy of it is declined with `reversed`.
     """
 
     key: str
@@ -139,7 +139,7 @@ class GatewayError(Exception):
     """No definite answer came of a request; the subclass says what is known."""
 
 
-class GatewayRejected(GatewayError):  # noqa: N818 - named for what is known, beside its base's Error
+class GatewayRejected(GatewayError):
     """The gateway refused the request itself and did nothing. Repeating it unchanged cannot succeed.
 
     `status` is the HTTP status (or 0), `code` the gateway's stable word for the reason.
@@ -152,11 +152,11 @@ class GatewayRejected(GatewayError):  # noqa: N818 - named for what is known, be
         self.status = status
 
 
-class GatewayUnavailable(GatewayError):  # noqa: N818 - named for what is known, beside its base's Error
+class GatewayUnavailable(GatewayError):
     """The request was not sent (no connection, circuit open) or was turned away unread: nothing happened."""
 
 
-class GatewayOutcomeUnknown(GatewayError):  # noqa: N818 - named for what is known, beside its base's Error
+class GatewayOutcomeUnknown(GatewayError):
     """The request left and no usable answer came back (timeout, dropped connection, 5xx): inquire with its key."""
 
 

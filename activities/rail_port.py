@@ -78,7 +78,7 @@ class RailError(Exception):
     """No definite answer came of a request; the subclass says what is known."""
 
 
-class RailRejected(RailError):  # noqa: N818 - named for what is known, beside its base's Error
+class RailRejected(RailError):
     """The rail refused the request itself and did nothing. Repeating it unchanged cannot succeed.
 
     `status` is the HTTP status (or 0), `code` the rail's stable word for the reason.
@@ -91,11 +91,11 @@ class RailRejected(RailError):  # noqa: N818 - named for what is known, beside i
         self.status = status
 
 
-class RailUnavailable(RailError):  # noqa: N818 - named for what is known, beside its base's Error
+class RailUnavailable(RailError):
     """The request was not sent, or was turned away unread: nothing happened."""
 
 
-class RailOutcomeUnknown(RailError):  # noqa: N818 - named for what is known, beside its base's Error
+class RailOutcomeUnknown(RailError):
     """The request left and no usable answer came back: inquire with its key."""
 
 

@@ -46,7 +46,7 @@ class ScreeningError(Exception):
     """No answer came of a screening."""
 
 
-class ScreeningRejected(ScreeningError):  # noqa: N818 - named for what is known, beside its base's Error
+class ScreeningRejected(ScreeningError):
     """The provider refused the request itself. `status` is the HTTP status, `code` the provider's stable reason."""
 
     def __init__(self, code: str, detail: str, status: int = 0) -> None:
@@ -56,7 +56,7 @@ class ScreeningRejected(ScreeningError):  # noqa: N818 - named for what is known
         self.status = status
 
 
-class ScreeningUnavailable(ScreeningError):  # noqa: N818 - named for what is known, beside its base's Error
+class ScreeningUnavailable(ScreeningError):
     """No usable answer: unreachable, timed out, or failed on its side. Safe to repeat."""
 
 

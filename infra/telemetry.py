@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from typing import Any
 
+import httpx
 import structlog
 from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -67,7 +68,7 @@ def configure_logging(settings: Settings, service: str) -> None:
 
 
 def configure_tracing(settings: Settings, service: str) -> TracerProvider:
-    """Set up tracing for this process, with export when a collector is named, and follow calls over HTTP."""
+    """Set up tracing for this process, with export when a collector is named."""
     provider = TracerProvider(
         resource=Resource.create({"service.name": service, "service.namespace": "clearhold"}),
         sampler=ParentBased(TraceIdRatioBased(settings.trace_sample_ratio)),
@@ -76,8 +77,12 @@ def configure_tracing(settings: Settings, service: str) -> TracerProvider:
         exporter = OTLPSpanExporter(endpoint=f"{settings.otlp_endpoint.rstrip('/')}/v1/traces")
         provider.add_span_processor(BatchSpanProcessor(exporter))
     trace.set_tracer_provider(provider)
-    HTTPXClientInstrumentor().instrument()
     return provider
+
+
+def trace_calls(client: httpx.AsyncClient) -> None:
+    """Make each call of an HTTP client a span, and send the trace with it."""
+    HTTPXClientInstrumentor.instrument_client(client)
 
 
 @contextmanager

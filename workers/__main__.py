@@ -14,13 +14,16 @@ import structlog
 import uvloop
 from temporalio.worker import PollerBehaviorAutoscaling, Worker
 
+from activities.reconciliation import ReconciliationActivities
 from infra.gateways.bank_client import BankClient, Timeouts
 from infra.gateways.sandbox import SandboxGateway
+from infra.postgres.open_sagas import PostgresOpenSagas
 from infra.postgres.payment_book import PostgresPaymentBook
 from infra.postgres.pool import open_pool
 from infra.settings import Settings, get_settings
-from infra.telemetry import configure_logging, configure_tracing
+from infra.telemetry import configure_logging, configure_tracing, trace_calls
 from infra.temporal_client import connect, runtime_with_metrics
+from workers.control import TemporalWorkflowControl, schedule_reconciliation
 from workers.health import health_server
 from workers.registry import WORKFLOWS, payment_activities, sandbox
 
@@ -40,12 +43,18 @@ async def serve(settings: Settings) -> None:
         bank = await stack.enter_async_context(
             BankClient(settings.bank_url, timeouts, settings.gateway_connections_max)
         )
+        trace_calls(bank.http)
         client = await connect(settings, runtime_with_metrics(settings.worker_metrics_port))
+        control = TemporalWorkflowControl(client, settings.payment_task_queue)
+        reconciliation = ReconciliationActivities(PostgresOpenSagas(pool), control)
         worker = Worker(
             client,
             task_queue=settings.payment_task_queue,
             workflows=WORKFLOWS,
-            activities=payment_activities(book, {"sandbox": SandboxGateway(bank)}),
+            activities=[
+                *payment_activities(book, {"sandbox": SandboxGateway(bank)}),
+                reconciliation.reconcile_page,
+            ],
             workflow_runner=sandbox(),
             max_cached_workflows=settings.worker_max_cached_workflows,
             max_concurrent_workflow_tasks=settings.worker_max_workflow_tasks,
@@ -56,6 +65,7 @@ async def serve(settings: Settings) -> None:
             graceful_shutdown_timeout=timedelta(seconds=settings.worker_shutdown_grace_s),
         )
         await stack.enter_async_context(health_server(settings.worker_health_port, lambda: worker.is_running))
+        await schedule_reconciliation(client, settings.payment_task_queue)
         async with worker:
             log.info("worker serves", task_queue=settings.payment_task_queue)
             await stop.wait()

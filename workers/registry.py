@@ -12,9 +12,10 @@ from activities.gateway_port import CardGateway
 from activities.payment_book import PaymentBookActivities
 from activities.payment_book_port import PaymentBook
 from workflows.payment import PaymentWorkflow
+from workflows.reconciliation import ReconciliationWorkflow
 from workflows.refund import RefundWorkflow
 
-WORKFLOWS: Sequence[type] = (PaymentWorkflow, RefundWorkflow)
+WORKFLOWS: Sequence[type] = (PaymentWorkflow, RefundWorkflow, ReconciliationWorkflow)
 
 PASSED_THROUGH = (
     "domain",

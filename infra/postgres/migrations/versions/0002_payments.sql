@@ -127,3 +127,5 @@ END $$;
 
 CREATE TRIGGER payment_events_immutable BEFORE UPDATE OR DELETE OR TRUNCATE ON payment_events
     FOR EACH STATEMENT EXECUTE FUNCTION payment_events_are_immutable();
+
+CREATE INDEX refunds_open ON refunds (updated_at) WHERE status IN ('pending', 'needs_review');

@@ -1,0 +1,1 @@
+"""Adapters of the gateway, rail and screening ports."""
