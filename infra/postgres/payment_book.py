@@ -6,11 +6,9 @@ its own answer.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Self
 
 import orjson
-from infra.postgres.group_commit import GroupCommit
 from psycopg.rows import kwargs_row
 from psycopg.types.json import Jsonb
 
@@ -18,6 +16,7 @@ from activities.payment_book_port import RefundRecord
 from domain.payments.payment import CaptureMethod, Payment, PaymentKind
 from domain.payments.record import PaymentRecord, RecordOutcome
 from domain.payments.status import PaymentStatus
+from infra.postgres.group_commit import GroupCommit
 from infra.postgres.pool import Pool
 from infra.telemetry import database_span
 
@@ -86,7 +85,7 @@ class PostgresPaymentBook:
             await cursor.execute(_READ, [tenant_id, payment_id])
             return await cursor.fetchone()
 
-    async def _flush(self, records: Sequence[PaymentRecord]) -> list[RecordOutcome]:
+    async def _flush(self, records: list[PaymentRecord]) -> list[RecordOutcome]:
         async with self._pool.connection() as connection:
             cursor = await connection.execute(_APPLY, [_jsonb(records)])
             return [RecordOutcome(result, detail) for result, detail in await cursor.fetchall()]

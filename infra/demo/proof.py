@@ -1,0 +1,140 @@
+"""Proving the books after the demonstration: plan, API, bank and ledger must tell the same story of every cent.
+
+Invariant: the four are read separately (over HTTP, from the bank's statement, from the ledger's rows) and compared here; no
+figure is taken from another's word.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import psycopg
+
+from infra.demo.purchases import CURRENCY, Plan
+from infra.demo.shop import Outcome
+
+STATEMENT_PAGE = 1000
+STATEMENT_PAGES_MAX = 1000
+
+_LEDGER_BY_PAYMENT = """
+SELECT e.payment_id, sum(CASE WHEN c.public_id = %(account)s THEN t.amount_minor ELSE -t.amount_minor END)
+FROM ledger_transfers t
+JOIN ledger_entries e ON e.id = t.entry_id
+JOIN ledger_accounts d ON d.id = t.debit_account_id
+JOIN ledger_accounts c ON c.id = t.credit_account_id
+WHERE t.kind IN ('post', 'capture') AND %(account)s IN (d.public_id, c.public_id)
+GROUP BY e.payment_id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One expectation: what was expected, what was seen, and whether they agree."""
+
+    name: str
+    expected: object
+    seen: object
+
+    @property
+    def holds(self) -> bool:
+        """Whether it was met."""
+        return self.expected == self.seen
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentProof:
+    """One payment as each side tells it. Amounts are minor units that remain with the merchant."""
+
+    plan: Plan
+    payment_id: str
+    status: str
+    api_net_minor: int
+    bank_net_minor: int
+    ledger_net_minor: int
+    failure: str
+    temporal_url: str
+    error: str | None
+
+    @property
+    def checks(self) -> list[Check]:
+        """What must be true of this payment."""
+        name = f"purchase {self.plan.purchase.number} ({self.plan.story})"
+        return [
+            Check(f"{name}: no error", None, self.error),
+            Check(f"{name}: status", self.plan.status, self.status),
+            Check(f"{name}: net by the API", self.plan.net_minor, self.api_net_minor),
+            Check(f"{name}: net at the bank", self.plan.net_minor, self.bank_net_minor),
+            Check(f"{name}: net in the ledger", self.plan.net_minor, self.ledger_net_minor),
+        ]
+
+
+async def bank_net_by_reference(bank: httpx.AsyncClient) -> Counter[str]:
+    """Sum what the bank settled, by our payment id, over its whole statement (minor units)."""
+    totals: Counter[str] = Counter()
+    cursor: int | None = 0
+    for _ in range(STATEMENT_PAGES_MAX):
+        answer = await bank.get("/statement", params={"cursor": cursor or 0, "limit": STATEMENT_PAGE})
+        answer.raise_for_status()
+        page = answer.json()
+        for operation in page["operations"]:
+            totals[operation["reference"]] += operation["settled_minor"]
+        cursor = page["next_cursor"]
+        if cursor is None:
+            return totals
+    raise RuntimeError(f"the bank's statement has more than {STATEMENT_PAGES_MAX} pages")
+
+
+async def ledger_net_by_payment(database_url: str, account: str) -> Counter[str]:
+    """Sum what the ledger booked on the account, by payment id (minor units)."""
+    async with await psycopg.AsyncConnection.connect(database_url) as connection:
+        cursor = await connection.execute(_LEDGER_BY_PAYMENT, {"account": account})
+        return Counter({payment_id: int(net) for payment_id, net in await cursor.fetchall()})
+
+
+async def prove_payments(
+    outcomes: list[Outcome], api: httpx.AsyncClient, bank: httpx.AsyncClient, database_url: str, account: str
+) -> list[PaymentProof]:
+    """Read every payment again from each side."""
+    at_bank = await bank_net_by_reference(bank)
+    in_ledger = await ledger_net_by_payment(database_url, account)
+    proofs = []
+    for outcome in outcomes:
+        payment_id = outcome.payment.get("id", "")
+        payment: dict[str, Any] = {}
+        if payment_id:
+            payment = (await api.get(f"/v1/payments/{payment_id}")).json()
+        proofs.append(
+            PaymentProof(
+                outcome.plan,
+                payment_id,
+                payment.get("status", "missing"),
+                payment.get("amount_captured", 0) - payment.get("amount_refunded", 0),
+                at_bank[payment_id],
+                in_ledger[payment_id],
+                (payment.get("failure") or {}).get("code", ""),
+                payment.get("links", {}).get("temporal_ui", ""),
+                outcome.error,
+            )
+        )
+    return proofs
+
+
+async def prove_totals(
+    proofs: list[PaymentProof], api: httpx.AsyncClient, bank: httpx.AsyncClient, account: str
+) -> list[Check]:
+    """Compare the sums: the merchant's balance, the bank's books, and that nothing is left reserved anywhere."""
+    expected = sum(proof.plan.net_minor for proof in proofs)
+    balances = (await api.get(f"/v1/accounts/{account}/balances")).json()
+    totals = (await bank.get("/statement/totals")).json()
+    at_bank = next(row for row in totals["currencies"] if row["currency"] == CURRENCY)
+    return [
+        Check("the merchant's balance", expected, balances["posted"]),
+        Check(
+            "nothing is pending in the merchant's account", 0, balances["credits_pending"] + balances["debits_pending"]
+        ),
+        Check("the bank owes what the merchant was paid", expected, at_bank["net_settled_minor"]),
+        Check("the bank holds no authorization any more", 0, at_bank["held_minor"]),
+    ]

@@ -1,0 +1,106 @@
+"""The course of the demonstration.
+
+Invariant: the worker that is killed is killed while payments are under way, and each payment is judged afterwards by what all
+sides say of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import httpx
+
+from infra.demo.proof import Check, prove_payments, prove_totals
+from infra.demo.purchases import CURRENCY, plan_payments, read_purchases, zero_purchases
+from infra.demo.report import console_for_tables, payments_table, print_checks
+from infra.demo.shop import Outcome, Shop
+from infra.local.progress import Progress
+from infra.local.stack import LocalStack
+from infra.postgres.api_keys import create_demo_key
+from infra.postgres.ledger_verify import verify_url
+
+CLIENTS = 20
+KILL_AFTER_SHARE = 0.3
+MERCHANT = "cdnow"
+HTTP_TIMEOUT_S = 45.0
+
+
+async def run_demo(stack: LocalStack, progress: Progress, count: int) -> int:
+    """Play `count` purchases, print the table, prove the books; return how many expectations failed."""
+    purchases = read_purchases()
+    plans, zeros = plan_payments(purchases, count), zero_purchases(purchases)
+    key = await create_demo_key(stack.settings().database_url)
+    limits = httpx.Limits(max_connections=CLIENTS * 2)
+    async with (
+        httpx.AsyncClient(
+            base_url=stack.ports.api_url,
+            headers={"Authorization": f"Bearer {key}"},
+            timeout=HTTP_TIMEOUT_S,
+            limits=limits,
+            trust_env=False,
+        ) as api,
+        httpx.AsyncClient(
+            base_url=stack.ports.bank_url, timeout=HTTP_TIMEOUT_S, limits=limits, trust_env=False
+        ) as bank,
+    ):
+        opened = await api.post("/v1/accounts", json={"id": MERCHANT, "currency": CURRENCY, "purpose": "merchant"})
+        opened.raise_for_status()
+        shop = Shop(api, bank, MERCHANT)
+        outcomes, elapsed_s = await _play_all(shop, stack, progress, plans)
+        refusals = [await shop.pay_nothing(purchase) for purchase in zeros]
+        proofs = await prove_payments(outcomes, api, bank, stack.settings().database_url, MERCHANT)
+        checks = [check for proof in proofs for check in proof.checks]
+        checks += [
+            Check(
+                f"purchase {zero.number} of 0.00 is refused",
+                (422, "invalid_amount"),
+                (refusal["status_code"], refusal.get("code")),
+            )
+            for zero, refusal in zip(zeros, refusals, strict=True)
+        ]
+        checks += await prove_totals(proofs, api, bank, MERCHANT)
+    findings = await verify_url(stack.postgres.owner_url())
+    checks.append(Check("findings of the ledger's own verification", [], [str(finding) for finding in findings]))
+
+    console = console_for_tables()
+    console.print(payments_table(proofs))
+    console.print(
+        f"a payment of nothing is refused: {refusals[0].get('detail')} {refusals[0].get('advice')}", markup=False
+    )
+    failed = print_checks(console, checks)
+    console.print(
+        f"{len(plans)} payments by {CLIENTS} clients in {elapsed_s:.1f} s ({len(plans) / elapsed_s:.1f}/s), "
+        f"{shop.repeated} calls repeated; one worker killed and replaced",
+        markup=False,
+    )
+    verdict = (
+        f"{failed} of {len(checks)} checks FAILED" if failed else f"all {len(checks)} checks hold: the books are proved"
+    )
+    console.print(verdict, style="bold red" if failed else "bold green", markup=False)
+    return failed
+
+
+async def _play_all(shop: Shop, stack: LocalStack, progress: Progress, plans: list) -> tuple[list[Outcome], float]:
+    waiting: asyncio.Queue = asyncio.Queue()
+    for plan in plans:
+        waiting.put_nowait(plan)
+    outcomes: list[Outcome] = []
+
+    async def client() -> None:
+        while not waiting.empty():
+            outcomes.append(await shop.play(waiting.get_nowait()))
+
+    async def killer() -> None:
+        while len(outcomes) < len(plans) * KILL_AFTER_SHARE:
+            await asyncio.sleep(0.01)
+        name = await asyncio.to_thread(stack.kill_worker)
+        progress.say(f"killed {name} with SIGKILL after {len(outcomes)} payments")
+        replacement = await asyncio.to_thread(stack.start_worker)
+        progress.say(f"{replacement} took its place")
+
+    started = time.monotonic()
+    with progress.step(f"playing {len(plans)} purchases", lambda: f"{len(outcomes)} of {len(plans)}"):
+        await asyncio.gather(killer(), *(client() for _ in range(CLIENTS)))
+    outcomes.sort(key=lambda outcome: outcome.plan.purchase.number)
+    return outcomes, time.monotonic() - started

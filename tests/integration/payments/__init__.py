@@ -1,0 +1,1 @@
+"""Tests: payments in PostgreSQL."""
