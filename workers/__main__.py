@@ -12,7 +12,7 @@ from datetime import timedelta
 
 import structlog
 import uvloop
-from temporalio.worker import PollerBehaviorAutoscaling, Worker
+from temporalio.worker import PollerBehaviorAutoscaling, UnsandboxedWorkflowRunner, Worker
 
 from activities.reconciliation import ReconciliationActivities
 from infra.gateways.bank_client import BankClient, Timeouts
@@ -25,7 +25,7 @@ from infra.telemetry import configure_logging, configure_tracing, trace_calls
 from infra.temporal_client import connect, runtime_with_metrics
 from workers.control import TemporalWorkflowControl, schedule_reconciliation
 from workers.health import health_server
-from workers.registry import WORKFLOWS, payment_activities, sandbox
+from workers.registry import WORKFLOWS, payment_activities
 
 SERVICE = "clearhold-worker"
 log = structlog.get_logger(__name__)
@@ -55,7 +55,7 @@ async def serve(settings: Settings) -> None:
                 *payment_activities(book, {"sandbox": SandboxGateway(bank)}),
                 reconciliation.reconcile_page,
             ],
-            workflow_runner=sandbox(),
+            workflow_runner=UnsandboxedWorkflowRunner(),
             max_cached_workflows=settings.worker_max_cached_workflows,
             max_concurrent_workflow_tasks=settings.worker_max_workflow_tasks,
             max_concurrent_activities=settings.worker_max_activities,

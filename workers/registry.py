@@ -26,7 +26,7 @@ PASSED_THROUGH = (
 
 
 def sandbox() -> SandboxedWorkflowRunner:
-    """Return the runner in which every workflow is executed and replayed."""
+    """Return the runner in which every workflow is tested and replayed; workers run without it (see the decision record)."""
     return SandboxedWorkflowRunner(restrictions=SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH))
 
 
