@@ -39,6 +39,26 @@ def update_id(idempotency_key: str) -> str:
     return _derived("upd", "update", idempotency_key)
 
 
+def loan_id(tenant_id: str, idempotency_key: str) -> str:
+    """Return the loan's id (`ln_…`), which is also its workflow id."""
+    return _derived("ln", "loan", tenant_id, idempotency_key)
+
+
+def clock_id(tenant_id: str, idempotency_key: str) -> str:
+    """Return the test clock's id (`clk_…`), which is also its workflow id."""
+    return _derived("clk", "clock", tenant_id, idempotency_key)
+
+
+def loan_payment_id(loan_id: str, purpose: str, number: int) -> str:
+    """Return the id of the payment that moves money for a loan: `purpose` is disbursement, repayment, …"""
+    return _derived("pay", "loan", loan_id, purpose, str(number))
+
+
+def loan_refund_id(payment_id: str) -> str:
+    """Return the id of the refund that takes a loan's payment back."""
+    return _derived("re", "loan", payment_id)
+
+
 def clearing_account(gateway: str, currency: str) -> str:
     """Return the ledger account that holds what a gateway owes the tenant in one currency."""
     return f"clearing:{gateway}:{currency}"

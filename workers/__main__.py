@@ -14,9 +14,11 @@ import structlog
 import uvloop
 from temporalio.worker import PollerBehaviorAutoscaling, UnsandboxedWorkflowRunner, Worker
 
+from activities.ledger_upkeep import LedgerUpkeepActivities
 from activities.reconciliation import ReconciliationActivities
 from infra.gateways.bank_client import BankClient, Timeouts
 from infra.gateways.sandbox import SandboxGateway
+from infra.postgres.ledger import PostgresLedger
 from infra.postgres.open_sagas import PostgresOpenSagas
 from infra.postgres.payment_book import PostgresPaymentBook
 from infra.postgres.pool import open_pool
@@ -54,6 +56,7 @@ async def serve(settings: Settings) -> None:
             activities=[
                 *payment_activities(book, {"sandbox": SandboxGateway(bank)}),
                 reconciliation.reconcile_page,
+                LedgerUpkeepActivities(PostgresLedger(pool)).expire_holds,
             ],
             workflow_runner=UnsandboxedWorkflowRunner(),
             max_cached_workflows=settings.worker_max_cached_workflows,

@@ -11,6 +11,7 @@ from datetime import timedelta
 from temporalio import workflow
 from temporalio.common import RetryPolicy
 
+from activities.ledger_upkeep import LedgerUpkeepActivities
 from activities.reconciliation import Page, ReconciliationActivities
 
 PAGE_TIMEOUT = timedelta(minutes=2)
@@ -29,10 +30,11 @@ class ReconciliationOrder:
 
 @dataclass(frozen=True, slots=True)
 class ReconciliationReport:
-    """How many open rows were looked at, and which payments and refunds were recovered."""
+    """How many open rows were looked at, which payments and refunds were recovered, how many expired holds released."""
 
     looked_at: int
     recovered: list[str]
+    holds_expired: int = 0
 
 
 @workflow.defn
@@ -55,6 +57,15 @@ class ReconciliationWorkflow:
             )
             looked_at, pages, after = looked_at + report.looked_at, pages + 1, report.after
             recovered += report.recovered
+        expired = await workflow.execute_activity_method(
+            LedgerUpkeepActivities.expire_holds,
+            start_to_close_timeout=PAGE_TIMEOUT,
+            heartbeat_timeout=PAGE_HEARTBEAT,
+            retry_policy=PAGE_RETRY,
+            summary="Release holds past their time",
+        )
         found = ", ".join(f"`{workflow_id}`" for workflow_id in recovered) or "none"
-        workflow.set_current_details(f"Looked at **{looked_at}** open rows. Recovered: {found}.")
-        return ReconciliationReport(looked_at, recovered)
+        workflow.set_current_details(
+            f"Looked at **{looked_at}** open rows. Recovered: {found}. Released **{expired}** expired holds."
+        )
+        return ReconciliationReport(looked_at, recovered, expired)

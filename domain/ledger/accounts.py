@@ -23,9 +23,23 @@ class AccountStatus(StrEnum):
     CLOSED = "closed"
 
 
+class AccountResult(StrEnum):
+    """The ledger's answer to opening or closing one account. An account that exists is the same as a new one."""
+
+    CREATED = "created"
+    EXISTS = "exists"
+    EXISTS_WITH_DIFFERENT_CONTENT = "exists_with_different_content"
+    ACCOUNT_IS_MALFORMED = "account_is_malformed"
+    """The id or purpose is empty, longer than 200 characters or holds control characters; the currency is no code."""
+    TENANT_NOT_FOUND = "tenant_not_found"
+    CLOSED = "closed"
+    ALREADY_CLOSED = "already_closed"
+    ACCOUNT_NOT_FOUND = "account_not_found"
+
+
 @dataclass(frozen=True, slots=True)
 class Account:
-    """An account of one tenant and currency. `purpose` is `wallet`, `merchant`, `gateway`, `fees`, …"""
+    """An account of one tenant and currency. `purpose` is `wallet`, `merchant`, `gateway` or `fees`, for instance."""
 
     tenant_id: str
     id: str

@@ -22,6 +22,8 @@ class TransferKind(StrEnum):
     """Post all or part of a hold; `final` releases what is left."""
     VOID = "void"
     """Release what is left of a hold."""
+    EXPIRE = "expire"
+    """What the ledger books itself when a hold passes its time; never asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +83,28 @@ def void(key: str, hold_key: str) -> Transfer:
     return Transfer(key, TransferKind.VOID, hold=hold_key)
 
 
+MAX_KEY_LENGTH = 200
+"""Longest key of an entry or transfer, id of an account or payment, in characters."""
+MAX_DESCRIPTION_LENGTH = 1_000
+"""Longest description of an entry, in characters."""
+MAX_TRANSFERS_PER_ENTRY = 1_000
+"""Most transfers of one entry."""
+MAX_BALANCE_MINOR = 4 * 10**18
+"""Largest sum of pending and posted on one side of an account, in minor units; two of them fit in a bigint."""
+RESERVED_KEY_PREFIX = "expire:"
+"""Keys of the entries by which the ledger itself releases expired holds."""
+
+
 class LedgerResult(StrEnum):
     """The ledger's answer for one entry. `created` and `exists` mean booked; anything else means nothing was written."""
 
     CREATED = "created"
     EXISTS = "exists"
     EXISTS_WITH_DIFFERENT_CONTENT = "exists_with_different_content"
+    """Its key stands for another entry already, or a transfer's key for another transfer."""
     ENTRY_IS_EMPTY = "entry_is_empty"
+    ENTRY_IS_MALFORMED = "entry_is_malformed"
+    """A key is empty, too long or reserved, a text holds what cannot be stored, or a field its kind needs is missing."""
     AMOUNT_MUST_BE_POSITIVE = "amount_must_be_positive"
     AMOUNT_TOO_LARGE = "amount_too_large"
     DEBIT_ACCOUNT_NOT_FOUND = "debit_account_not_found"
@@ -100,6 +117,8 @@ class LedgerResult(StrEnum):
     """A credit-normal account that may not go negative has too little (TigerBeetle's name)."""
     EXCEEDS_DEBITS = "exceeds_debits"
     """A debit-normal account that may not go negative has too little."""
+    BALANCE_TOO_LARGE = "balance_too_large"
+    """An account would go beyond MAX_BALANCE_MINOR."""
     EXPIRES_IN_THE_PAST = "expires_in_the_past"
     PENDING_TRANSFER_NOT_FOUND = "pending_transfer_not_found"
     PENDING_TRANSFER_NOT_PENDING = "pending_transfer_not_pending"
@@ -112,3 +131,11 @@ class LedgerResult(StrEnum):
     def booked(self) -> bool:
         """Whether the entry stands in the ledger."""
         return self in (LedgerResult.CREATED, LedgerResult.EXISTS)
+
+
+@dataclass(frozen=True, slots=True)
+class EntryOutcome:
+    """What became of one entry; `failed_transfer` is the key of the transfer that stopped it, if one did."""
+
+    result: LedgerResult
+    failed_transfer: str | None = None
