@@ -6,6 +6,7 @@ its own answer.
 
 from __future__ import annotations
 
+from types import TracebackType
 from typing import Any, Self
 
 import orjson
@@ -57,9 +58,11 @@ class PostgresPaymentBook:
         await self._group.__aenter__()
         return self
 
-    async def __aexit__(self, *error: object) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """Write what is queued, then stop."""
-        await self._group.__aexit__(*error)
+        await self._group.__aexit__(kind, error, trace)
 
     async def record(self, record: PaymentRecord) -> RecordOutcome:
         """Write one step of a payment; returns after its commit. Raises psycopg.Error when the database is out of reach."""

@@ -1,0 +1,75 @@
+"""What one person proposes and another must approve: manual approval, restructuring, write-off.
+
+Invariant: the checker is never the maker. Who the actors are is the caller's word until there is authentication; the model
+will not change then.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+
+from domain.errors import DomainError
+from domain.loans.changes import Restructure
+
+MAX_OPEN_PROPOSALS = 5
+MAX_ACTOR = 200
+
+
+class ProposalKind(StrEnum):
+    """What is proposed."""
+
+    APPROVAL = "approval"
+    RESTRUCTURE = "restructure"
+    WRITE_OFF = "write_off"
+
+
+class ProposalStatus(StrEnum):
+    """What became of it."""
+
+    PENDING = "pending"
+    APPROVED = "approved"
+    REJECTED = "rejected"
+
+
+class SecondPersonRequired(DomainError):
+    """The maker of a proposal tried to approve it."""
+
+    code = "second_person_required"
+    advice = "Have another person approve it."
+
+
+class ProposalNotOpen(DomainError):
+    """There is no such open proposal, or too many are open."""
+
+    code = "proposal_not_open"
+    advice = "Read the loan's open proposals."
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A change that waits for a second person. `restructure` is what would change, for a restructuring."""
+
+    number: int
+    kind: ProposalKind
+    maker: str
+    made_at: datetime
+    note: str = ""
+    restructure: Restructure | None = None
+    status: ProposalStatus = ProposalStatus.PENDING
+    checker: str | None = None
+    checked_at: datetime | None = None
+
+    def checked(self, checker: str, at: datetime, *, approve: bool) -> Proposal:
+        """Return the proposal as decided by a second person. Raises SecondPersonRequired for its maker."""
+        if checker.strip() == self.maker.strip():
+            raise SecondPersonRequired(f"{checker} made proposal {self.number} and cannot decide it as well.")
+        status = ProposalStatus.APPROVED if approve else ProposalStatus.REJECTED
+        return replace(self, status=status, checker=checker, checked_at=at)
+
+
+def require_actor(actor: str) -> None:
+    """Raise DomainError when nobody is named."""
+    if not 0 < len(actor.strip()) <= MAX_ACTOR:
+        raise DomainError("No actor is named.", advice="Name the person who acts.")

@@ -1,0 +1,1 @@
+"""The installed command, `clearhold`: one module per noun, put together in `main`."""

@@ -1,0 +1,25 @@
+"""The command `clearhold`.
+
+Invariant: nothing but registration stands here; what a command needs it imports when it is called, so that `--help`
+answers at once.
+"""
+
+from __future__ import annotations
+
+import typer
+
+from infra.cli import doctor, migrate, up
+
+app = typer.Typer(
+    name="clearhold",
+    help="Payments and loans as durable workflows over a double-entry ledger.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,  # locals may hold secrets
+)
+app.command("up")(up.up)
+app.command("doctor")(doctor.doctor)
+app.command("migrate")(migrate.migrate)
+
+if __name__ == "__main__":
+    app()

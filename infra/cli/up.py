@@ -1,0 +1,62 @@
+"""`clearhold up`: the whole stack, until Ctrl-C.
+
+Invariant: it leaves no process behind, and everything it started continues where it was at the next `up`.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from infra.cli.failures import reported
+
+if TYPE_CHECKING:
+    from infra.local.progress import Progress
+    from infra.local.stack import LocalStack
+
+TEND_INTERVAL_S = 1.0
+WORKERS_MAX = 32
+
+
+def up(
+    workers: Annotated[int, typer.Option(min=1, max=WORKERS_MAX, help="Worker processes to start.")] = 1,
+    free_ports: Annotated[bool, typer.Option("--free-ports", help="Listen on any free ports.")] = False,
+) -> None:
+    """Start PostgreSQL, Temporal, the sandbox bank, workers and the API, and stay until Ctrl-C."""
+    from infra.local.layout import StackPorts
+    from infra.local.ports import PortAllocator
+    from infra.local.progress import Progress
+    from infra.local.stack import LocalStack, StackOptions
+    from infra.settings import get_settings
+
+    settings, progress, allocator = get_settings(), Progress(), PortAllocator()
+    with reported():
+        ports = StackPorts.any_free(allocator) if free_ports else StackPorts.from_settings(settings, allocator)
+        for note in allocator.notes:
+            progress.say(note)
+        options = StackOptions(settings.data_dir, ports=ports, workers=workers)
+        with LocalStack(options, settings, progress) as stack:
+            try:
+                stack.start()
+                show_addresses(stack, progress)
+                _stay(stack, progress)
+            except KeyboardInterrupt:
+                progress.say("stopping: everything under way continues at the next `make run`")
+
+
+def show_addresses(stack: LocalStack, progress: Progress) -> None:
+    """Print where everything is, for a person to click."""
+    progress.say(f"API             {stack.ports.api_url}/docs")
+    progress.say(f"Temporal UI     {stack.ports.temporal_ui_url}")
+    progress.say(f"sandbox bank    {stack.ports.bank_url}/docs")
+    progress.say(f"data and logs   {stack.data_dir}")
+    progress.say("Ctrl-C stops everything; nothing is lost.")
+
+
+def _stay(stack: LocalStack, progress: Progress) -> None:
+    while True:
+        for line in stack.tend():
+            progress.say(line)
+        time.sleep(TEND_INTERVAL_S)

@@ -1,0 +1,1 @@
+"""PostgreSQL: migrations, the ledger, and everything else that is kept in rows."""

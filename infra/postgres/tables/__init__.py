@@ -1,0 +1,1 @@
+"""Table classes: what the migrations have made, as Python sees it. A test compares the two."""

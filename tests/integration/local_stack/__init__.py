@@ -1,0 +1,1 @@
+"""The embedded stack's own parts, on real processes."""
