@@ -22,7 +22,6 @@ MAX_ITERATIONS = 200
 MAX_UNIT_RATE = Decimal(10**9)
 _TOLERANCE = Decimal("1e-20")
 _HUNDREDTH = Decimal("0.01")
-_LONGEST_MONTH = 31
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""Loan mathematics against published figures, independent oracles and its own invariants."""
