@@ -7,15 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from infra.cli.failures import reported
-
-if TYPE_CHECKING:
-    from infra.local.progress import Progress
-    from infra.local.stack import LocalStack
 
 PAYMENTS = 300
 WORKERS = 2
@@ -25,6 +21,7 @@ def demo(
     payments: Annotated[int, typer.Option(min=20, max=6000, help="How many purchases to play.")] = PAYMENTS,
 ) -> None:
     """Play real purchases against the whole stack, kill a worker meanwhile, and prove the books."""
+    from infra.cli.access import ensure_development_key
     from infra.demo.run import run_demo
     from infra.local.progress import Progress
     from infra.local.stack import LocalStack, StackOptions
@@ -37,14 +34,9 @@ def demo(
         try:
             with LocalStack(StackOptions(folder, workers=WORKERS), settings, progress) as stack:
                 stack.start()
-                failed = _play(run_demo, stack, progress, payments)
+                key = ensure_development_key(folder, stack.postgres.owner_url())
+                failed = asyncio.run(run_demo(stack, key, progress, payments))
         except KeyboardInterrupt:
             progress.say("stopped; nothing is left running")
             raise typer.Exit(130) from None
     raise typer.Exit(1 if failed else 0)
-
-
-def _play(run_demo: object, stack: LocalStack, progress: Progress, payments: int) -> int:
-    from infra.demo.run import run_demo as play
-
-    return asyncio.run(play(stack, progress, payments))

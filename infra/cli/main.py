@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typer
 
-from infra.cli import doctor, migrate, up
+from infra.cli import demo, doctor, ledger, migrate, payment, up
 
 app = typer.Typer(
     name="clearhold",
@@ -20,6 +20,9 @@ app = typer.Typer(
 app.command("up")(up.up)
 app.command("doctor")(doctor.doctor)
 app.command("migrate")(migrate.migrate)
+app.command("demo")(demo.demo)
+app.add_typer(payment.app, name="payment")
+app.add_typer(ledger.app, name="ledger")
 
 if __name__ == "__main__":
     app()

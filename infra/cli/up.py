@@ -25,6 +25,7 @@ def up(
     free_ports: Annotated[bool, typer.Option("--free-ports", help="Listen on any free ports.")] = False,
 ) -> None:
     """Start PostgreSQL, Temporal, the sandbox bank, workers and the API, and stay until Ctrl-C."""
+    from infra.cli.access import ensure_development_key
     from infra.local.layout import StackPorts
     from infra.local.ports import PortAllocator
     from infra.local.progress import Progress
@@ -40,7 +41,9 @@ def up(
         with LocalStack(options, settings, progress) as stack:
             try:
                 stack.start()
+                key = ensure_development_key(stack.data_dir, stack.postgres.owner_url())
                 show_addresses(stack, progress)
+                show_first_call(stack, key, progress)
                 _stay(stack, progress)
             except KeyboardInterrupt:
                 progress.say("stopping: everything under way continues at the next `make run`")
@@ -53,6 +56,31 @@ def show_addresses(stack: LocalStack, progress: Progress) -> None:
     progress.say(f"sandbox bank    {stack.ports.bank_url}/docs")
     progress.say(f"data and logs   {stack.data_dir}")
     progress.say("Ctrl-C stops everything; nothing is lost.")
+
+
+def show_first_call(stack: LocalStack, key: str, progress: Progress) -> None:
+    """Print calls to copy: an account, a card's token, a payment, the balance."""
+    api, bank = stack.ports.api_url, stack.ports.bank_url
+    progress.say("")
+    progress.say("The first payment, to copy:")
+    progress.say(f"  KEY={key}")
+    progress.say(
+        f"  curl -s {api}/v1/accounts -H \"Authorization: Bearer $KEY\" -H 'Content-Type: application/json' "
+        """-d '{"id": "shop", "currency": "USD"}'"""
+    )
+    progress.say(
+        f"  TOKEN=$(curl -s {bank}/tokens -H 'Content-Type: application/json' "
+        """-d '{"number": "4242424242424242", "exp_month": 12, "exp_year": 2030, "cvc": "123"}' """
+        """| sed 's/.*"id":"\\([^"]*\\)".*/\\1/')"""
+    )
+    progress.say(
+        f"  curl -s {api}/v1/payments -H \"Authorization: Bearer $KEY\" -H 'Idempotency-Key: order-1001' "
+        "-H 'Content-Type: application/json' "
+        """-d '{"amount": 2933, "currency": "USD", "account": "shop", """
+        """"payment_method": {"type": "card", "token": "'$TOKEN'"}}'"""
+    )
+    progress.say(f'  curl -s {api}/v1/accounts/shop/balances -H "Authorization: Bearer $KEY"')
+    progress.say("")
 
 
 def _stay(stack: LocalStack, progress: Progress) -> None:

@@ -129,7 +129,7 @@ async def prove_totals(
     expected = sum(proof.plan.net_minor for proof in proofs)
     balances = (await api.get(f"/v1/accounts/{account}/balances")).json()
     totals = (await bank.get("/statement/totals")).json()
-    at_bank = next(row for row in totals["currencies"] if row["currency"] == CURRENCY)
+    at_bank = totals["totals"][CURRENCY]
     return [
         Check("the merchant's balance", expected, balances["posted"]),
         Check(

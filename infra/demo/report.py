@@ -27,7 +27,7 @@ def payments_table(proofs: list[PaymentProof]) -> Table:
         table.add_column(name, justify="right" if right else "left", overflow="fold", no_wrap=name != "Temporal UI")
     for proof in proofs:
         failed = any(not check.holds for check in proof.checks)
-        status = proof.status if not proof.failure else f"{proof.status}: {proof.failure}"
+        status = f"{proof.status}: {proof.failure}" if proof.status == "failed" else proof.status
         table.add_row(
             str(proof.plan.purchase.number),
             str(Money(proof.plan.purchase.amount_minor, CURRENCY).to_major()),

@@ -1,0 +1,91 @@
+"""Puts the application together.
+
+Invariant: making it connects to nothing; the lifespan does, in the process and the event loop that serve.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import psycopg
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from api import account_routes, health_routes, payment_command_routes, payment_routes, problems, refund_routes
+from api.edge import Edge
+from api.metrics import RequestMetrics
+from api.openapi import TITLE, VERSION, document_of
+from api.problems import RETRY_AFTER, FieldError, Problem
+from api.services import open_services
+from infra.settings import Settings, get_settings
+
+log = structlog.get_logger(__name__)
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """Return the application for these settings (None: those of the process)."""
+    chosen = settings or get_settings()
+    metrics = RequestMetrics()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with open_services(chosen) as services:
+            app.state.services = services
+            metrics.watch(lambda: services.in_flight.now, lambda: services.in_flight.shed)
+            yield
+        del app.state.services
+
+    app = FastAPI(title=TITLE, version=VERSION, lifespan=lifespan, redoc_url=None, redirect_slashes=False)
+    app.state.metrics = metrics
+    for module in (payment_routes, payment_command_routes, refund_routes, account_routes, health_routes):
+        app.include_router(module.router)
+    app.openapi = document_of(app)  # type: ignore[method-assign]
+    app.add_exception_handler(Problem, _answer_problem)
+    app.add_exception_handler(HTTPException, _answer_http_exception)
+    app.add_exception_handler(RequestValidationError, _answer_invalid_parameters)
+    app.add_exception_handler(psycopg.OperationalError, _answer_database_error)
+    app.add_middleware(Edge, metrics=metrics)
+    return app
+
+
+def _render(request: Request, problem: Problem) -> Response:
+    return problem.render(request.scope["path"], request.scope["clearhold.trace_id"])
+
+
+async def _answer_problem(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)  # noqa: S101 - what it is registered for
+    return _render(request, error)
+
+
+async def _answer_http_exception(request: Request, error: Exception) -> Response:
+    """Answer what the router itself refuses."""
+    assert isinstance(error, HTTPException)  # noqa: S101
+    if error.status_code == 405:
+        allowed = (error.headers or {}).get("Allow", "")
+        detail = f"{request.method} is not allowed here; {allowed} is."
+        return _render(request, Problem(problems.METHOD_NOT_ALLOWED, detail, headers=error.headers))
+    if error.status_code == 404:
+        return _render(request, Problem(problems.NOT_FOUND, "There is nothing at this path."))
+    return _render(request, Problem(problems.MALFORMED_REQUEST, "The request cannot be read."))
+
+
+async def _answer_invalid_parameters(request: Request, error: Exception) -> Response:
+    """Answer query parameters out of their bounds, without repeating them."""
+    assert isinstance(error, RequestValidationError)  # noqa: S101
+    found: Sequence[Any] = error.errors()
+    errors = [
+        FieldError("".join(f"/{part}" for part in each["loc"]), f"{each['msg'].removesuffix('.')}.") for each in found
+    ]
+    detail = f"{errors[0].pointer}: {errors[0].detail}"
+    return _render(request, Problem(problems.VALIDATION_FAILED, detail, errors=errors))
+
+
+async def _answer_database_error(request: Request, error: Exception) -> Response:
+    log.warning("database error", error=type(error).__name__, trace_id=request.scope["clearhold.trace_id"])
+    detail = "The database did not answer, or not in time."
+    return _render(request, Problem(problems.DATABASE_UNAVAILABLE, detail, headers=RETRY_AFTER))

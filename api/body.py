@@ -1,0 +1,163 @@
+"""Reads a JSON body once: bounded while it streams, checked, and turned into a canonical form.
+
+Invariant: what comes out is a JSON object in valid Unicode without NUL characters, no deeper than MAX_DEPTH, and without
+anything that looks like a card number. What does not qualify is refused without being repeated.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import orjson
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+from starlette.requests import ClientDisconnect, Request
+
+from api import problems
+from api.card_numbers import holds_card_number
+from api.problems import FieldError, Problem
+
+Model = TypeVar("Model", bound=BaseModel)
+
+MAX_DEPTH = 16
+"""Deepest nesting of objects and arrays."""
+
+READ_TIMEOUT_S = 15.0
+"""Longest time a body may take to arrive."""
+
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+
+
+@dataclass(frozen=True, slots=True)
+class JsonBody:
+    """A JSON object, and its canonical bytes: keys sorted, no blanks, escapes resolved."""
+
+    content: Mapping[str, Any]
+    canonical: bytes
+
+
+async def read_json(request: Request, max_bytes: int, *, optional: bool = False) -> JsonBody:
+    """Read the body. With `optional`, no body counts as an empty object.
+
+    Raises Problem: 400 malformed, 408 too slow, 413 too large, 415 not JSON, 422 not an object or a card number in it.
+    """
+    raw = await _read(request, max_bytes)
+    if optional and not raw:
+        return JsonBody({}, b"{}")
+    _require_json(request)
+    content = parse(raw)
+    if not isinstance(content, dict):
+        error = FieldError("", "The body must be a JSON object.")
+        raise Problem(problems.VALIDATION_FAILED, error.detail, errors=[error])
+    return JsonBody(content, check(content))
+
+
+async def _read(request: Request, max_bytes: int) -> bytes:
+    announced = request.headers.get("content-length", "")
+    if announced.isdecimal() and int(announced) > max_bytes:
+        raise _too_large(max_bytes)
+    received = bytearray()
+    try:
+        async with asyncio.timeout(READ_TIMEOUT_S):
+            async for chunk in request.stream():
+                received += chunk
+                if len(received) > max_bytes:
+                    raise _too_large(max_bytes)
+    except TimeoutError:
+        raise Problem(problems.REQUEST_TIMEOUT, f"The body took longer than {READ_TIMEOUT_S:g} seconds.") from None
+    except ClientDisconnect:
+        raise Problem(problems.MALFORMED_REQUEST, "The connection was closed before the body was whole.") from None
+    return bytes(received)
+
+
+def _too_large(max_bytes: int) -> Problem:
+    return Problem(
+        problems.BODY_TOO_LARGE, f"The body may have at most {max_bytes} bytes.", headers={"Connection": "close"}
+    )
+
+
+def _require_json(request: Request) -> None:
+    media_type, _, parameters = request.headers.get("content-type", "").partition(";")
+    charset = parameters.strip().lower().replace('"', "")
+    if media_type.strip().lower() != "application/json" or charset not in ("", "charset=utf-8"):
+        raise Problem(problems.UNSUPPORTED_MEDIA_TYPE, "The body must have `Content-Type: application/json`, in UTF-8.")
+
+
+def parse(raw: bytes) -> Any:
+    """Parse JSON. Raises Problem 400 with the place of the error, but nothing of the content."""
+    try:
+        return orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        place = f"line {error.lineno}, column {error.colno}"
+        raise Problem(problems.MALFORMED_REQUEST, f"The body is no valid JSON in UTF-8 ({place}).") from None
+
+
+def check(content: Any) -> bytes:
+    """Return the canonical form. Raises Problem when it is too deep, or holds a NUL character or a card number."""
+    if not _is_shallow(content):
+        raise Problem(problems.MALFORMED_REQUEST, f"The body is nested deeper than {MAX_DEPTH} levels.")
+    canonical = orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
+    if b"\\u0000" in canonical and _NUL.search(canonical):
+        raise Problem(problems.MALFORMED_REQUEST, "The body holds a NUL character (\\u0000), which no text may have.")
+    refuse_card_numbers(canonical.decode(), "The body")
+    return canonical
+
+
+def refuse_card_numbers(text: str, where: str) -> None:
+    """Raise Problem 422 when something in the text looks like a card number; `where` says what the text is."""
+    if holds_card_number(text):
+        raise Problem(problems.CARD_NUMBER_REFUSED, f"{where} holds what looks like a card number.")
+
+
+def _is_shallow(content: Any) -> bool:
+    level = [content]
+    for _ in range(MAX_DEPTH + 1):
+        below: list[Any] = []
+        for value in level:
+            if isinstance(value, dict):
+                below += (inner for inner in value.values() if isinstance(inner, dict | list))
+            elif isinstance(value, list):
+                below += (inner for inner in value if isinstance(inner, dict | list))
+        if not below:
+            return True
+        level = below
+    return False
+
+
+def validate(model: type[Model], body: JsonBody) -> Model:
+    """Return the body as the model. Raises Problem 422 that names each invalid field and repeats no value."""
+    try:
+        return model.model_validate(body.content)
+    except ValidationError as error:
+        raise _invalid(error.errors(include_url=False, include_input=False), body.content) from None
+
+
+def _invalid(found: list[ErrorDetails], content: Mapping[str, Any]) -> Problem:
+    errors = [FieldError(_pointer(error["loc"], content), _sentence(error)) for error in found]
+    kinds = {error["type"] for error in found}
+    detail = errors[0].detail if len(errors) == 1 else f"{len(errors)} fields are invalid; `errors` names them."
+    if len(errors) == 1 and errors[0].pointer:
+        detail = f"{errors[0].pointer}: {detail}"
+    kind = problems.CATALOGUE.get(next(iter(kinds))) if len(kinds) == 1 else None
+    return Problem(kind or problems.VALIDATION_FAILED, detail, errors=errors)
+
+
+def _pointer(location: tuple[int | str, ...], content: Any) -> str:
+    """Return the JSON pointer of an error's location, without the names of union members that stand in it."""
+    parts: list[str] = []
+    for place, part in enumerate(location):
+        is_last = place == len(location) - 1
+        if isinstance(content, dict) and part not in content and not is_last:
+            continue
+        parts.append(str(part).replace("~", "~0").replace("/", "~1"))
+        content = content.get(part) if isinstance(content, dict) else None
+    return "".join(f"/{part}" for part in parts)
+
+
+def _sentence(error: ErrorDetails) -> str:
+    message = error["msg"].removeprefix("Value error, ")
+    return message if message.endswith(".") else f"{message}."

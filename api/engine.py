@@ -1,0 +1,320 @@
+"""The workflow engine as the API uses it: start, update, ask; each within a bound.
+
+Invariant: nothing is called accepted that Temporal has not written down, and what timed out is safe to send again: workflow and
+update ids come from the idempotency key, so a repeated call reaches the same work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any, TypeVar, cast
+
+import structlog
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.enums.v1 import TaskQueueType
+from temporalio.api.enums.v1 import UpdateWorkflowExecutionLifecycleStage as Stage
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.update.v1 import UpdateRef, WaitPolicy
+from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest, PollWorkflowExecutionUpdateRequest
+from temporalio.client import (
+    Client,
+    RPCTimeoutOrCancelledError,
+    WithStartWorkflowOperation,
+    WorkflowFailureError,
+    WorkflowHandle,
+    WorkflowQueryFailedError,
+    WorkflowUpdateFailedError,
+    WorkflowUpdateStage,
+)
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from api import problems
+from api.problems import RETRY_AFTER, Problem
+from domain.payments import explain
+from domain.payments.payment import Payment
+from domain.payments.refund import Refund
+from infra.settings import Settings
+from infra.temporal_client import connect
+from workflows.messages import PaymentOrder, PaymentProgress, RefundOrder
+from workflows.payment import PaymentWorkflow
+from workflows.refund import RefundWorkflow
+from workflows.visibility import of_payment
+
+ACCEPT_TIMEOUT_S = 3.0
+"""How long it may take to learn whether something was accepted, once the client's own wait is over."""
+
+QUERY_TIMEOUT_S = 5.0
+"""How long a workflow may take to say what it is doing."""
+
+HEALTH_TIMEOUT_S = 2.0
+RECONNECT_INTERVAL_S = 1.0
+
+Result = TypeVar("Result")
+log = structlog.get_logger(__name__)
+
+
+class WorkflowEnded(Exception):
+    """The workflow runs no more, or never did: what is written in the database is the answer."""
+
+
+class Refused(Exception):
+    """The workflow said no, and did nothing. `code` and `advice` are those of the domain error."""
+
+    def __init__(self, code: str, message: str, advice: str | None) -> None:
+        super().__init__(message)
+        self.code, self.advice = code, advice
+
+
+class TemporalLink:
+    """The connection to Temporal. Made in the background, so that reads work while Temporal is away."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._client: Client | None = None
+        self._connecting: asyncio.Task[None] | None = None
+
+    @property
+    def client(self) -> Client:
+        """The client. Raises Problem 503 before the first connection."""
+        if self._client is None:
+            raise Problem(problems.ENGINE_UNAVAILABLE, "Temporal was not reached yet.", headers=RETRY_AFTER)
+        return self._client
+
+    async def open(self) -> None:
+        """Connect, or keep trying in the background."""
+        with suppress(RuntimeError, TimeoutError):
+            async with asyncio.timeout(HEALTH_TIMEOUT_S):
+                self._client = await connect(self._settings)
+                return
+        log.warning("Temporal does not answer; trying on", address=self._settings.temporal_address)
+        self._connecting = asyncio.create_task(self._connect())
+
+    async def close(self) -> None:
+        """Stop trying, and let the client go."""
+        if self._connecting is not None:
+            self._connecting.cancel()
+            await asyncio.wait({self._connecting})
+        self._client = None
+
+    async def _connect(self) -> None:
+        while self._client is None:
+            await asyncio.sleep(RECONNECT_INTERVAL_S)
+            with suppress(RuntimeError):
+                self._client = await connect(self._settings)
+
+
+async def within(seconds: float, call: Coroutine[Any, Any, Result]) -> Result:
+    """Return the call's result, or raise TimeoutError after `seconds` and end the call.
+
+    Unlike `asyncio.timeout` it is not misled by the SDK, which turns a cancellation into an error of its own.
+    """
+    task = asyncio.ensure_future(call)
+    try:
+        done, _ = await asyncio.wait({task}, timeout=seconds)
+    finally:
+        if not task.done():
+            task.cancel()
+    if done:
+        return task.result()
+    with suppress(asyncio.CancelledError, Exception):  # it was given up
+        await task
+    raise TimeoutError
+
+
+class PaymentEngine:
+    """Starts, updates and asks the workflows of payments and refunds.
+
+    Methods that wait return None when the work was accepted and is not done within `wait_s`. They raise WorkflowEnded, Refused,
+    or Problem (503) when nothing is known.
+    """
+
+    def __init__(self, link: TemporalLink, settings: Settings) -> None:
+        self._link = link
+        self._task_queue = settings.payment_task_queue
+
+    async def submit(self, order: PaymentOrder, update_id: str, wait_s: float) -> Payment | None:
+        """Start a payment, or find the one that was started before, and wait for its first step."""
+        payment = order.payment
+        options: dict[str, Any] = {
+            "id": payment.id,
+            "task_queue": self._task_queue,
+            "id_conflict_policy": WorkflowIDConflictPolicy.USE_EXISTING,
+            "id_reuse_policy": WorkflowIDReusePolicy.REJECT_DUPLICATE,
+            "search_attributes": of_payment(payment),
+            "static_summary": explain.summary(payment),
+            "static_details": _details(payment),
+        }
+        return cast(
+            Payment | None,
+            await self._submit(PaymentWorkflow.run, order, PaymentWorkflow.submit, update_id, wait_s, options),
+        )
+
+    async def refund(self, order: RefundOrder, update_id: str, wait_s: float) -> Refund | None:
+        """Start a refund, or find the one that was started before, and wait until it is done or needs a person."""
+        refund = order.refund
+        amount = explain.amount(refund.amount_minor, refund.currency)
+        options: dict[str, Any] = {
+            "id": refund.id,
+            "task_queue": self._task_queue,
+            "id_conflict_policy": WorkflowIDConflictPolicy.USE_EXISTING,
+            "id_reuse_policy": WorkflowIDReusePolicy.REJECT_DUPLICATE,
+            "search_attributes": of_payment(order.payment),
+            "static_summary": f"Refund of {amount} for {refund.payment_id}",
+            "static_details": f"Payment `{refund.payment_id}`, paid to `{order.payment.credit_account}`.",
+        }
+        return cast(
+            Refund | None,
+            await self._submit(RefundWorkflow.run, order, RefundWorkflow.submit, update_id, wait_s, options),
+        )
+
+    async def _submit(self, run: Any, order: Any, submit: Any, update_id: str, wait_s: float, options: Any) -> Any:
+        client = self._link.client
+        if wait_s > 0:
+            start = WithStartWorkflowOperation(run, order, **options)
+            call = client.execute_update_with_start_workflow(submit, start_workflow_operation=start, id=update_id)
+            try:
+                return await within(wait_s, call)
+            except TimeoutError:
+                await _look_at(start)
+            except Exception as error:
+                await _look_at(start)
+                raise _translated(error) from error
+        try:
+            await within(ACCEPT_TIMEOUT_S, client.start_workflow(run, order, **options))
+        except Exception as error:
+            raise _translated(error) from error
+        return None
+
+    async def command(self, workflow_id: str, update: Any, message: object, update_id: str, wait_s: float) -> Any:
+        """Send an update to a running payment or refund and wait for its outcome: a Payment or a Refund, as it returns."""
+        handle: WorkflowHandle[Any, Any] = self._link.client.get_workflow_handle(workflow_id)
+        try:
+            if wait_s > 0:
+                with suppress(TimeoutError):
+                    return await within(wait_s, handle.execute_update(update, message, id=update_id))
+                await within(ACCEPT_TIMEOUT_S, self._require_accepted(workflow_id, update_id))
+            else:
+                accepted = handle.start_update(
+                    update, message, id=update_id, wait_for_stage=WorkflowUpdateStage.ACCEPTED
+                )
+                await within(ACCEPT_TIMEOUT_S, accepted)
+        except TimeoutError:
+            raise Problem(
+                problems.NO_WORKER,
+                "No worker took the command in time. It may still be carried out, once at most.",
+                headers=RETRY_AFTER,
+            ) from None
+        except Exception as error:
+            raise _translated(error) from error
+        return None
+
+    async def refund_as_ended(self, refund_id: str) -> Refund | None:
+        """Return how a refund's workflow ended, or None when it was stopped from outside or its history is gone."""
+        handle = self._link.client.get_workflow_handle_for(RefundWorkflow.run, refund_id)
+        try:
+            return await within(ACCEPT_TIMEOUT_S, handle.result())
+        except WorkflowFailureError:
+            return None
+        except Exception as error:
+            if isinstance(translated := _translated(error), WorkflowEnded):
+                return None
+            raise translated from error
+
+    async def _require_accepted(self, workflow_id: str, update_id: str) -> None:
+        """Return once the update is written in the workflow's history; an update that is only waiting is not."""
+        client = self._link.client
+        await client.workflow_service.poll_workflow_execution_update(
+            PollWorkflowExecutionUpdateRequest(
+                namespace=client.namespace,
+                update_ref=UpdateRef(
+                    workflow_execution=WorkflowExecution(workflow_id=workflow_id), update_id=update_id
+                ),
+                wait_policy=WaitPolicy(lifecycle_stage=Stage.UPDATE_WORKFLOW_EXECUTION_LIFECYCLE_STAGE_ACCEPTED),
+            ),
+            timeout=timedelta(seconds=ACCEPT_TIMEOUT_S * 2),
+        )
+
+    async def progress(self, payment_id: str) -> PaymentProgress:
+        """Ask a payment's workflow what it is doing."""
+        handle = self._link.client.get_workflow_handle_for(PaymentWorkflow.run, payment_id)
+        try:
+            return await within(QUERY_TIMEOUT_S, handle.query(PaymentWorkflow.progress))
+        except (TimeoutError, WorkflowQueryFailedError) as error:
+            raise _no_worker() from error
+        except RPCError as error:
+            if error.status in (RPCStatusCode.FAILED_PRECONDITION, RPCStatusCode.DEADLINE_EXCEEDED):
+                raise _no_worker() from error
+            raise _translated(error) from error
+        except Exception as error:
+            raise _translated(error) from error
+
+    async def is_healthy(self) -> bool:
+        """Tell whether Temporal serves."""
+        try:
+            return await within(HEALTH_TIMEOUT_S, self._link.client.service_client.check_health())
+        except (Problem, RPCError, RuntimeError, TimeoutError):
+            return False
+
+    async def count_pollers(self) -> int | None:
+        """Return how many workers poll the queue of payments; None when it cannot be learned."""
+        try:
+            client = self._link.client
+            described = await within(
+                HEALTH_TIMEOUT_S,
+                client.workflow_service.describe_task_queue(
+                    DescribeTaskQueueRequest(
+                        namespace=client.namespace,
+                        task_queue=TaskQueue(name=self._task_queue),
+                        task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
+                    )
+                ),
+            )
+        except (Problem, RPCError, RuntimeError, TimeoutError):
+            return None
+        return len({poller.identity for poller in described.pollers})
+
+
+async def _look_at(start: WithStartWorkflowOperation[Any, Any]) -> None:
+    """Take note of how the start went, so that asyncio does not report an error that nobody looked at."""
+    with suppress(asyncio.CancelledError, Exception):
+        await within(ACCEPT_TIMEOUT_S, start.workflow_handle())
+
+
+def _no_worker() -> Problem:
+    return Problem(problems.NO_WORKER, "No worker answered for this payment in time.", headers=RETRY_AFTER)
+
+
+def _translated(error: Exception) -> Exception:
+    """Return what an error of the SDK means to a caller of the API."""
+    match error:
+        case Problem():
+            return error
+        case WorkflowUpdateFailedError(cause=ApplicationError(type=code) as cause) if code:
+            if code == "AcceptedUpdateCompletedWorkflow":
+                return WorkflowEnded()
+            return Refused(code, cause.message, next((str(detail) for detail in cause.details), None))
+        case WorkflowAlreadyStartedError() | RPCError(status=RPCStatusCode.NOT_FOUND):
+            return WorkflowEnded()
+        case RPCError(status=RPCStatusCode.RESOURCE_EXHAUSTED):
+            return Problem(problems.OVERLOADED, "The workflow engine is at its limit.", headers=RETRY_AFTER)
+        case RPCError() | RPCTimeoutOrCancelledError() | TimeoutError():
+            return Problem(
+                problems.ENGINE_UNAVAILABLE,
+                "The workflow engine did not answer in time; whether the request was taken is not known.",
+                headers=RETRY_AFTER,
+            )
+    return error
+
+
+def _details(payment: Payment) -> str:
+    lines = [f"From `{payment.debit_account}` to `{payment.credit_account}`, tenant `{payment.tenant_id}`."]
+    if payment.customer:
+        lines.append(f"Customer `{payment.customer}`.")
+    if payment.trace_id:
+        lines.append(f"Trace `{payment.trace_id}`.")
+    return "\n\n".join(lines)

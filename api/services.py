@@ -1,0 +1,127 @@
+"""What the routes work with: one set per process, made when it starts and let go when it ends.
+
+Invariant: nothing connects before the process serves (never before a fork), and routes reach the outside only through this.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import cast
+
+import psycopg
+import structlog
+from psycopg_pool import PoolTimeout
+from starlette.requests import Request
+
+from api import problems
+from api.account_directory import AccountDirectory
+from api.authentication import Authenticator
+from api.engine import PaymentEngine, TemporalLink
+from api.payment_views import PaymentPresenter
+from api.problems import RETRY_AFTER, Problem
+from api.readiness import Readiness
+from infra.postgres.account_reads import AccountReads
+from infra.postgres.idempotency import PRUNE_LIMIT, IdempotencyKeys
+from infra.postgres.ledger import PostgresLedger
+from infra.postgres.payment_reads import PaymentReads
+from infra.postgres.pool import open_pool
+from infra.settings import Settings
+
+PRUNE_INTERVAL_S = 3600.0
+"""How often keys that are too old are forgotten."""
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class InFlight:
+    """Counts the requests that move money, and turns away those beyond `most`."""
+
+    most: int
+    now: int = 0
+    shed: int = 0
+
+    @contextmanager
+    def admit(self) -> Iterator[None]:
+        """Hold a place while the block runs. Raises Problem 503 when there is none."""
+        if self.now >= self.most:
+            self.shed += 1
+            raise Problem(
+                problems.OVERLOADED, f"{self.most} requests that move money are under way.", headers=RETRY_AFTER
+            )
+        self.now += 1
+        try:
+            yield
+        finally:
+            self.now -= 1
+
+
+@dataclass(slots=True)
+class Services:
+    """Everything behind the routes."""
+
+    settings: Settings
+    engine: PaymentEngine
+    keys: IdempotencyKeys
+    payments: PaymentReads
+    accounts: AccountReads
+    directory: AccountDirectory
+    ledger: PostgresLedger
+    authenticator: Authenticator
+    presenter: PaymentPresenter
+    readiness: Readiness
+    in_flight: InFlight = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.in_flight = InFlight(self.settings.api_in_flight_max)
+
+
+@asynccontextmanager
+async def open_services(settings: Settings) -> AsyncIterator[Services]:
+    """Open the pool and the link to Temporal; either may be away for now."""
+    link = TemporalLink(settings)
+    pool = open_pool(settings, "api")
+    await pool.open(wait=False)
+    try:
+        await link.open()
+        accounts, keys = AccountReads(pool), IdempotencyKeys(pool)
+        engine = PaymentEngine(link, settings)
+        ui = f"{settings.temporal_ui_url.rstrip('/')}/namespaces/{settings.temporal_namespace}/workflows"
+        pruning = asyncio.create_task(_prune(keys))
+        try:
+            yield Services(
+                settings=settings,
+                engine=engine,
+                keys=keys,
+                payments=PaymentReads(pool),
+                accounts=accounts,
+                directory=AccountDirectory(accounts),
+                ledger=PostgresLedger(pool),
+                authenticator=Authenticator(pool),
+                presenter=PaymentPresenter(ui),
+                readiness=Readiness(settings, engine),
+            )
+        finally:
+            pruning.cancel()
+            await asyncio.wait({pruning})
+    finally:
+        await link.close()
+        await pool.close()
+
+
+async def _prune(keys: IdempotencyKeys) -> None:
+    """Forget old keys now and then; a failure is only a delay."""
+    while True:
+        with suppress(psycopg.Error, PoolTimeout):
+            forgotten = PRUNE_LIMIT
+            while forgotten == PRUNE_LIMIT:
+                forgotten = await keys.prune()
+        await asyncio.sleep(PRUNE_INTERVAL_S)
+
+
+def services_of(request: Request) -> Services:
+    """Return the services of the process that handles the request."""
+    return cast(Services, request.app.state.services)

@@ -1,0 +1,47 @@
+"""`clearhold ledger`: prove the books."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="The double-entry ledger.", no_args_is_help=True)
+
+
+@app.callback()
+def ledger() -> None:
+    """The double-entry ledger."""
+
+
+@app.command("verify")
+def verify(
+    database_url: Annotated[
+        str | None, typer.Option(help="The owner's URL; by default the stack of this folder, or the settings.")
+    ] = None,
+) -> None:
+    """Derive every balance again from the transfers and compare; the exit status is 1 when anything disagrees."""
+    from infra.local.layout import find_running_stack
+    from infra.settings import get_settings
+
+    settings = get_settings()
+    running = find_running_stack(settings.data_dir)
+    url = database_url or (running.settings().owner_database_url if running else settings.owner_database_url)
+    findings, counted = asyncio.run(_verify(url or settings.database_url))
+    for finding in findings:
+        typer.secho(str(finding), fg="red")
+    if findings:
+        raise typer.Exit(1)
+    typer.secho(f"the books are in order: {counted} transfers, every currency sums to zero", fg="green")
+
+
+async def _verify(url: str) -> tuple[list[object], int]:
+    import psycopg
+
+    from infra.postgres.ledger_verify import verify as verify_books
+
+    async with await psycopg.AsyncConnection.connect(url) as connection:
+        findings = await verify_books(connection)
+        row = await (await connection.execute("SELECT count(*) FROM ledger_transfers")).fetchone()
+    return list(findings), int(row[0]) if row else 0
