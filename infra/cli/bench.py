@@ -9,6 +9,9 @@ import typer
 
 from infra.cli.failures import reported
 
+TABLE_WIDTH = 150
+"""Columns of the tables in a file or a pipe."""
+
 
 def bench(
     only: Annotated[str, typer.Option(help="By comma: payments, reads, overload, workers, memory, ledger.")] = "",
@@ -47,7 +50,8 @@ def bench(
     )
     with reported():
         results = run_bench(plan, WorldOptions(workers=workers, references=references), Progress())
-    show(results, Console(highlight=False))
+    console = Console(highlight=False)
+    show(results, console if console.is_terminal else Console(highlight=False, width=TABLE_WIDTH))
     if json_path is not None:
         json_path.write_bytes(orjson.dumps(results.as_json(), option=orjson.OPT_INDENT_2))
     raise typer.Exit(0 if results.books_hold else 1)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typer
 
-from infra.cli import demo, doctor, ledger, migrate, payment, up
+from infra.cli import demo, doctor, ledger, loan, migrate, payment, up
 
 app = typer.Typer(
     name="clearhold",
@@ -23,6 +23,7 @@ app.command("migrate")(migrate.migrate)
 app.command("demo")(demo.demo)
 app.add_typer(payment.app, name="payment")
 app.add_typer(ledger.app, name="ledger")
+app.add_typer(loan.app, name="loan")
 
 if __name__ == "__main__":
     app()

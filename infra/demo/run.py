@@ -93,13 +93,16 @@ async def _play_all(
         waiting.put_nowait(plan)
     outcomes: list[Outcome] = []
 
+    time_to_kill = asyncio.Event()
+
     async def client() -> None:
         while not waiting.empty():
             outcomes.append(await shop.play(waiting.get_nowait()))
+            if len(outcomes) >= len(plans) * KILL_AFTER_SHARE:
+                time_to_kill.set()
 
     async def killer() -> None:
-        while len(outcomes) < len(plans) * KILL_AFTER_SHARE:
-            await asyncio.sleep(0.01)
+        await time_to_kill.wait()
         name = await asyncio.to_thread(stack.kill_worker)
         progress.say(f"killed {name} with SIGKILL after {len(outcomes)} payments")
         replacement = await asyncio.to_thread(stack.start_worker)
