@@ -31,6 +31,8 @@ DYNAMIC_CONFIG: Mapping[str, str] = {
     "history.transferProcessorMaxPollRPS": "2000",
     # The same for timers: retries, timeouts and expiries fire when they are due, not up to 50 ms later.
     "history.timerProcessorMaxPollRPS": "200",
+    # An activity may go straight to the worker that asked for it, instead of through matching and a poll.
+    "system.enableActivityEagerExecution": "true",
     # Bounds of a shared cluster, per second; on a machine of our own they would cap the rate before the CPU does.
     "frontend.rps": "20000",
     "frontend.namespaceRPS": "20000",
