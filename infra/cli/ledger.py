@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated
 
 import typer
@@ -22,26 +21,20 @@ def verify(
     ] = None,
 ) -> None:
     """Derive every balance again from the transfers and compare; the exit status is 1 when anything disagrees."""
+    import psycopg
+
     from infra.local.layout import find_running_stack
+    from infra.postgres.ledger_verify import verify as verify_books
     from infra.settings import get_settings
 
     settings = get_settings()
     running = find_running_stack(settings.data_dir)
     url = database_url or (running.settings().owner_database_url if running else settings.owner_database_url)
-    findings, counted = asyncio.run(_verify(url or settings.database_url))
+    with psycopg.connect(url or settings.database_url) as connection:
+        findings = verify_books(connection)
+        row = connection.execute("SELECT count(*) FROM ledger_transfers").fetchone()
     for finding in findings:
         typer.secho(str(finding), fg="red")
     if findings:
         raise typer.Exit(1)
-    typer.secho(f"the books are in order: {counted} transfers, every currency sums to zero", fg="green")
-
-
-async def _verify(url: str) -> tuple[list[object], int]:
-    import psycopg
-
-    from infra.postgres.ledger_verify import verify as verify_books
-
-    async with await psycopg.AsyncConnection.connect(url) as connection:
-        findings = await verify_books(connection)
-        row = await (await connection.execute("SELECT count(*) FROM ledger_transfers")).fetchone()
-    return list(findings), int(row[0]) if row else 0
+    typer.secho(f"the books are in order: {row[0] if row else 0} transfers, every currency sums to zero", fg="green")
