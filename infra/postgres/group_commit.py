@@ -87,6 +87,11 @@ class GroupCommit(Generic[Item, Answer]):
         await self.aclose()
 
     @property
+    def closed(self) -> bool:
+        """Whether the group takes no more items."""
+        return self._closed
+
+    @property
     def waiting(self) -> int:
         """How many items wait for a flush."""
         return len(self._waiting)

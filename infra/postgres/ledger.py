@@ -11,7 +11,13 @@ from itertools import groupby
 from typing import Any
 
 from domain.ledger.accounts import Account, AccountResult, Balances
-from domain.ledger.entries import EntryOutcome, JournalEntry, LedgerResult, TransferKind
+from domain.ledger.entries import (
+    MAX_TRANSFERS_PER_ENTRY,
+    EntryOutcome,
+    JournalEntry,
+    LedgerResult,
+    TransferKind,
+)
 from domain.ledger.records import BookedEntry, BookedTransfer, HoldStanding, HoldState, StatementPage
 from infra.postgres.ledger_wire import split_storable, to_json
 from infra.postgres.pool import Pool
@@ -35,15 +41,14 @@ _BALANCES = """
     SELECT account, debits_pending, debits_posted, credits_pending, credits_posted
     FROM ledger_read_balances(%s, %s)
 """
+# Names are looked up row by row, so that no plan ever joins a page of rows with a whole table.
 _TRANSFER = """
-    t.id, e.key AS entry_key, e.payment_id, t.key, t.kind, d.public_id AS debit, c.public_id AS credit, t.currency,
-    t.amount_minor, t.released_minor, h.key AS hold, t.expires_at, t.created_at
-"""
-_TRANSFER_JOINS = """
-    JOIN ledger_entries e ON e.id = t.entry_id
-    JOIN ledger_accounts d ON d.id = t.debit_account_id
-    JOIN ledger_accounts c ON c.id = t.credit_account_id
-    LEFT JOIN ledger_transfers h ON h.id = t.hold_id
+    t.id, e.key, e.payment_id, t.key, t.kind,
+    (SELECT public_id FROM ledger_accounts WHERE id = t.debit_account_id),
+    (SELECT public_id FROM ledger_accounts WHERE id = t.credit_account_id),
+    t.currency, t.amount_minor, t.released_minor,
+    (SELECT key FROM ledger_holds WHERE transfer_id = t.hold_id),
+    t.expires_at, t.created_at
 """
 _HOLD = """
     SELECT t.key, h.state, h.remaining_minor, h.expires_at
@@ -63,7 +68,7 @@ def _statement_sql(*, newest_first: bool) -> str:
         SELECT {_TRANSFER}
         FROM ledger_accounts a
         CROSS JOIN LATERAL ({side.format(side="debit")} UNION ALL {side.format(side="credit")}) t
-        {_TRANSFER_JOINS}
+        CROSS JOIN LATERAL (SELECT key, payment_id FROM ledger_entries WHERE id = t.entry_id LIMIT 1) e
         WHERE a.tenant_id = %(tenant)s AND a.public_id = %(account)s
         ORDER BY t.id {direction} LIMIT %(limit)s
     """  # noqa: S608
@@ -75,8 +80,8 @@ _ENTRIES = {
         SELECT e.tenant_id, e.description, e.content_digest, {_TRANSFER}
         FROM (SELECT * FROM ledger_entries WHERE tenant_id = %(tenant)s AND {column} = %(value)s
               ORDER BY id LIMIT %(limit)s) e
-        CROSS JOIN LATERAL (SELECT * FROM ledger_transfers t WHERE t.id >= e.id AND t.id < e.id + e.transfer_count) t
-        {_TRANSFER_JOINS.replace("JOIN ledger_entries e ON e.id = t.entry_id", "")}
+        CROSS JOIN LATERAL (SELECT * FROM ledger_transfers t WHERE t.id >= e.id AND t.id < e.id + e.transfer_count
+                            ORDER BY t.id LIMIT {MAX_TRANSFERS_PER_ENTRY}) t
         ORDER BY t.id
     """  # noqa: S608
     for column in ("key", "payment_id")

@@ -36,13 +36,14 @@ def split_storable(entries: Sequence[JournalEntry]) -> tuple[str, Sequence[int]]
     places: list[int] = []
     for place, entry in enumerate(entries):
         bounded = _bound_amounts(entry)
-        if _is_storable(bounded):
+        if is_storable(bounded):
             storable.append(bounded)
             places.append(place)
     return to_json(storable), places
 
 
-def _is_storable(entry: JournalEntry) -> bool:
+def is_storable(entry: JournalEntry) -> bool:
+    """Whether every text of the entry is Unicode without NUL, as the database wants it."""
     texts = [entry.tenant_id, entry.key, entry.payment_id, entry.description]
     for transfer in entry.transfers:
         texts += [transfer.key, transfer.debit, transfer.credit, transfer.currency, transfer.hold]

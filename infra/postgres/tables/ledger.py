@@ -34,7 +34,10 @@ class LedgerAccount(SQLModel, table=True):
     """An account; only its status ever changes."""
 
     __tablename__ = "ledger_accounts"
-    __table_args__ = (sa.UniqueConstraint("public_id", "tenant_id", name="ledger_accounts_public_id_key"),)
+    __table_args__ = (
+        sa.UniqueConstraint("public_id", "tenant_id", name="ledger_accounts_public_id_key"),
+        sa.Index("ledger_accounts_by_tenant", "tenant_id", "id"),
+    )
 
     id: int = Field(sa_column=sa.Column(sa.BigInteger, sa.Identity(always=True), primary_key=True))
     tenant_id: str = Field(sa_type=_C_TEXT, foreign_key="tenants.id")
@@ -141,7 +144,9 @@ class LedgerHold(SQLModel, table=True):
     remaining_minor: int = Field(sa_type=sa.BigInteger)
     expires_at: datetime | None = Field(sa_type=_INSTANT, default=None)
     state: str = Field(sa_type=_C_TEXT, sa_column_kwargs={"server_default": "pending"})
+    currency: str = Field(sa_type=_C_TEXT)
     tenant_id: str = Field(sa_type=_C_TEXT)
+    key: str = Field(sa_type=_C_TEXT)
 
 
 class LedgerImportLine(SQLModel, table=True):

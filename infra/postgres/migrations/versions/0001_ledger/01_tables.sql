@@ -126,7 +126,9 @@ create table ledger_holds (
   remaining_minor bigint not null,
   expires_at timestamptz,
   state text collate "C" not null default 'pending',
+  currency text collate "C" not null,
   tenant_id text collate "C" not null,
+  key text collate "C" not null,
   constraint ledger_holds_pkey primary key (transfer_id),
   constraint ledger_holds_state_is_known check (state in ('pending', 'posted', 'voided', 'expired')),
   constraint ledger_holds_remaining_while_pending

@@ -1,6 +1,9 @@
 -- What a new row brings about. Balances and holds are written here and nowhere else, set by set, in the statement that
--- inserts the transfers; a set that would leave the ledger inconsistent is refused whole. Planner switches on a
--- function keep its plans on indexes, also when they are made while the tables are still empty.
+-- inserts the transfers; a set that would leave the ledger inconsistent is refused whole.
+--
+-- Plans are kept for the life of a session, and one may be made while the ledger is empty. So planner switches and forms
+-- that can only be run one way (lateral with limit, ranges with order and limit, updates by an array of ids) see to it that a plan
+-- is right for any size.
 
 -- The canonical text of a transfer as it was asked for, of which an entry's digest is made: fields set apart by the
 -- unit separator, which no key may hold, as many as its kind has. A capture or void names its hold and takes the
@@ -48,7 +51,7 @@ end $$;
 create function ledger_entries_are_whole() returns trigger
 language plpgsql
 set search_path = pg_catalog, public, pg_temp
-set enable_seqscan = off set enable_hashjoin = on set enable_mergejoin = off
+set enable_seqscan = off set enable_hashjoin = on set enable_mergejoin = off set enable_nestloop = off
 set plan_cache_mode = force_generic_plan set jit = off as $$
 declare
   v_first bigint;
@@ -56,16 +59,15 @@ declare
   v_key text;
 begin
   select min(id), max(id + transfer_count - 1) into v_first, v_last from added;
-  select min(e.key) into v_key  -- and not `limit 1`, which would lead the planner into a nested loop
+  select min(e.key) into v_key
   from added e
   left join (
     select t.entry_id, count(*) as n, max(t.id) as last_id,
       string_agg(ledger_transfer_content(
         t.key, t.kind, t.debit_account_id, t.credit_account_id, t.amount_minor, t.currency, h.key, t.is_final,
         t.takes_all, t.expires_at), e'\x1e' order by t.id) as content
-    from ledger_transfers t
-    left join lateral (select key from ledger_transfers h where h.id = t.hold_id limit 1) h on true
-    where t.id >= v_first and t.id <= v_last
+    from (select * from ledger_transfers where id >= v_first and id <= v_last order by id limit 1000000) t
+    left join lateral (select key from ledger_holds where transfer_id = t.hold_id limit 1) h on true
     group by t.entry_id
   ) t on t.entry_id = e.id
   where t.n is distinct from e.transfer_count or t.last_id <> e.id + e.transfer_count - 1
@@ -85,7 +87,7 @@ end $$;
 create function ledger_transfers_belong() returns trigger
 language plpgsql
 set search_path = pg_catalog, public, pg_temp
-set enable_seqscan = off set enable_hashjoin = on set enable_mergejoin = off
+set enable_seqscan = off set enable_hashjoin = on set enable_mergejoin = off set enable_nestloop = off
 set plan_cache_mode = force_generic_plan set jit = off as $$
 declare
   v_first bigint;
@@ -110,21 +112,34 @@ end $$;
 create function ledger_transfers_take_effect() returns trigger
 language plpgsql
 set search_path = pg_catalog, public, pg_temp
-set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_material = off
 set plan_cache_mode = force_generic_plan set jit = off as $$
 declare
-  v_expected bigint;
-  v_done bigint;
+  -- The net effect by account, sorted by id, so that the bucket of an id is its place.
+  v_accounts bigint[];
+  v_tenants text[];
+  v_currencies text[];
+  v_opens boolean[];
+  v_debits_pending bigint[];
+  v_debits_posted bigint[];
+  v_credits_pending bigint[];
+  v_credits_posted bigint[];
   v_makes_holds boolean;
   v_settles_holds boolean;
+  v_updated bigint;
 begin
-  with line as (
-    select debit_account_id, credit_account_id, tenant_id, currency, kind in ('post', 'hold') as opens,
-           case when kind = 'hold' then amount_minor when kind = 'post' then 0 else -amount_minor - released_minor end
-             as pending,
-           case when kind = 'hold' then 0 else amount_minor end as posted
-    from added
-  ), net as materialized (
+  select array_agg(account_id), array_agg(tenant_id), array_agg(currency), array_agg(opens),
+    array_agg(debit_pending), array_agg(debit_posted), array_agg(credit_pending), array_agg(credit_posted)
+  into v_accounts, v_tenants, v_currencies, v_opens, v_debits_pending, v_debits_posted, v_credits_pending,
+    v_credits_posted
+  from (
+    with line as (
+      select debit_account_id, credit_account_id, tenant_id, currency, kind in ('post', 'hold') as opens,
+             case kind when 'hold' then amount_minor when 'post' then 0 else -amount_minor - released_minor end
+               as pending,
+             case kind when 'hold' then 0 else amount_minor end as posted
+      from added
+    )
     select account_id, tenant_id, currency, bool_or(opens) as opens,
            sum(debit_pending)::bigint as debit_pending, sum(debit_posted)::bigint as debit_posted,
            sum(credit_pending)::bigint as credit_pending, sum(credit_posted)::bigint as credit_posted
@@ -137,59 +152,79 @@ begin
     ) side
     group by account_id, tenant_id, currency
     order by account_id
-  ), changed as (
-    update ledger_balances b
-    set debits_pending = b.debits_pending + net.debit_pending, debits_posted = b.debits_posted + net.debit_posted,
-        credits_pending = b.credits_pending + net.credit_pending, credits_posted = b.credits_posted + net.credit_posted
-    from net
-    where b.account_id = net.account_id and b.tenant_id = net.tenant_id and b.currency = net.currency
-      and not (b.closed and net.opens)
-    returning 1
-  )
-  select (select count(*) from net), (select count(*) from changed) into v_expected, v_done;
-  if v_done <> v_expected then
-    raise exception '% of % accounts cannot take these transfers', v_expected - v_done, v_expected
+  ) net;
+
+  update ledger_balances
+  set debits_pending = debits_pending + v_debits_pending[width_bucket(account_id, v_accounts)],
+      debits_posted = debits_posted + v_debits_posted[width_bucket(account_id, v_accounts)],
+      credits_pending = credits_pending + v_credits_pending[width_bucket(account_id, v_accounts)],
+      credits_posted = credits_posted + v_credits_posted[width_bucket(account_id, v_accounts)]
+  where account_id = any(v_accounts)
+    and tenant_id = v_tenants[width_bucket(account_id, v_accounts)]
+    and currency = v_currencies[width_bucket(account_id, v_accounts)]
+    and not (closed and v_opens[width_bucket(account_id, v_accounts)]);
+  get diagnostics v_updated = row_count;
+  if v_updated <> cardinality(v_accounts) then
+    raise exception '% of % accounts cannot take these transfers', cardinality(v_accounts) - v_updated,
+      cardinality(v_accounts)
       using errcode = 'integrity_constraint_violation',
-            detail = 'Each account exists, has the tenant and currency of its transfers, and is open for posts and '
-                     'holds; nothing was booked.',
+            detail = 'Each account must exist, have the tenant and currency of its transfers, and be open for posts '
+                     'and holds; nothing was booked.',
             hint = 'Use ledger_apply, which names the transfer and the reason.';
   end if;
 
   select bool_or(kind = 'hold'), bool_or(hold_id is not null) into v_makes_holds, v_settles_holds from added;
   if v_makes_holds then
     insert into ledger_holds
-      (transfer_id, tenant_id, debit_account_id, credit_account_id, remaining_minor, expires_at)
-    select id, tenant_id, debit_account_id, credit_account_id, amount_minor, expires_at from added where kind = 'hold';
+      (transfer_id, tenant_id, key, debit_account_id, credit_account_id, currency, remaining_minor, expires_at)
+    select id, tenant_id, key, debit_account_id, credit_account_id, currency, amount_minor, expires_at
+    from added where kind = 'hold';
   end if;
 
   if v_settles_holds then
-    with settled as materialized (
-      select t.hold_id, sum(t.amount_minor + t.released_minor)::bigint as used,
-             (array_agg(t.kind order by t.id desc))[1] as last_kind,
-             bool_and(t.id > h.id and t.tenant_id = h.tenant_id and t.currency = h.currency and h.kind = 'hold'
-                      and t.debit_account_id = h.debit_account_id and t.credit_account_id = h.credit_account_id
-                      and (t.kind = 'expire') = coalesce(t.created_at >= h.expires_at, false)) as fits
-      from added t
-      left join ledger_transfers h on h.id = t.hold_id
-      where t.hold_id is not null
-      group by t.hold_id
-    ), changed as (
-      update ledger_holds h
-      set remaining_minor = h.remaining_minor - s.used,
-          state = case when h.remaining_minor > s.used then 'pending' when s.last_kind = 'capture' then 'posted'
-                       when s.last_kind = 'void' then 'voided' else 'expired' end
-      from settled s
-      where h.transfer_id = s.hold_id and s.fits and h.state = 'pending' and s.used <= h.remaining_minor
-      returning 1
-    )
-    select (select count(*) from settled), (select count(*) from changed) into v_expected, v_done;
-    if v_done <> v_expected then
-      raise exception '% of % holds cannot be settled so', v_expected - v_done, v_expected
-        using errcode = 'integrity_constraint_violation',
-              detail = 'A capture, void or expiry belongs to a pending hold of the same accounts, takes no more than '
-                       'is left of it, and keeps to its time; nothing was booked.',
-              hint = 'Use ledger_apply, which names the transfer and the reason.';
-    end if;
+    declare
+      v_holds bigint[];
+      v_used bigint[];
+      v_ends boolean[];  -- whether nothing may be left
+      v_last_kinds text[];
+    begin
+      select array_agg(hold_id), array_agg(used), array_agg(ends), array_agg(last_kind)
+      into v_holds, v_used, v_ends, v_last_kinds
+      from (
+        select t.hold_id, (array_agg(t.kind order by t.id desc))[1] as last_kind,
+               bool_or(t.kind <> 'capture' or t.is_final or t.takes_all) as ends,
+               case when bool_and(
+                   t.id > t.hold_id and t.tenant_id = h.tenant_id and t.currency = h.currency
+                   and t.debit_account_id = h.debit_account_id and t.credit_account_id = h.credit_account_id
+                   and (t.kind = 'expire') = coalesce(t.created_at >= h.expires_at, false))
+                 then sum(t.amount_minor + t.released_minor) end::bigint as used
+        from added t
+        left join lateral (select * from ledger_holds where transfer_id = t.hold_id limit 1) h on true
+        where t.hold_id is not null
+        group by t.hold_id
+        order by t.hold_id
+      ) settled;
+      update ledger_holds
+      set remaining_minor = remaining_minor - v_used[width_bucket(transfer_id, v_holds)],
+          state = case
+            when remaining_minor > v_used[width_bucket(transfer_id, v_holds)] then 'pending'
+            else case v_last_kinds[width_bucket(transfer_id, v_holds)]
+              when 'capture' then 'posted' when 'void' then 'voided' else 'expired' end
+            end
+      where transfer_id = any(v_holds) and state = 'pending'
+        and remaining_minor >= v_used[width_bucket(transfer_id, v_holds)]
+        and not (v_ends[width_bucket(transfer_id, v_holds)]
+                 and remaining_minor > v_used[width_bucket(transfer_id, v_holds)]);
+      get diagnostics v_updated = row_count;
+      if v_updated <> cardinality(v_holds) then
+        raise exception '% of % holds cannot be settled so', cardinality(v_holds) - v_updated, cardinality(v_holds)
+          using errcode = 'integrity_constraint_violation',
+                detail = 'A capture, void or expiry belongs to a pending hold of the same accounts, takes no more '
+                         'than is left of it, leaves nothing when it is final, and keeps to its time; nothing was '
+                         'booked.',
+                hint = 'Use ledger_apply, which names the transfer and the reason.';
+      end if;
+    end;
   end if;
   return null;
 end $$;

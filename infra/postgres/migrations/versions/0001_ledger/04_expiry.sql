@@ -19,11 +19,13 @@ begin
   v_base := nextval('ledger_batches') << 20;
 
   with due as materialized (
-    select v_base + row_number() over (order by h.expires_at, h.transfer_id) - 1 as id, 'expire:' || t.key as key,
-           t.key as hold_key, e.payment_id, h.*, t.currency
+    select v_base + row_number() over (order by h.expires_at, h.transfer_id) - 1 as id, 'expire:' || h.key as key,
+           h.key as hold_key, e.payment_id, h.transfer_id, h.tenant_id, h.debit_account_id, h.credit_account_id,
+           h.currency, h.remaining_minor
     from ledger_holds h
-    join ledger_transfers t on t.id = h.transfer_id
-    join ledger_entries e on e.id = t.entry_id
+    left join lateral (  -- the entry that holds a transfer is the last one that starts at or before it
+      select payment_id from ledger_entries where id <= h.transfer_id order by id desc limit 1
+    ) e on true
     where h.transfer_id = any(p_holds) and h.state = 'pending' and h.expires_at <= p_now
   ), entry as (
     insert into ledger_entries

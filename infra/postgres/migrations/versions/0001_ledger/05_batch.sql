@@ -56,9 +56,16 @@ begin
     select r.*, coalesce(h.debit_account_id, da.id) as debit_id, coalesce(h.credit_account_id, ca.id) as credit_id,
       h.id as settles, h.kind as settles_kind, dense_rank() over (order by r.key, r.tenant_id)::integer as name_at
     from request r
-    left join ledger_accounts da on da.tenant_id = r.tenant_id and da.public_id = r.debit
-    left join ledger_accounts ca on ca.tenant_id = r.tenant_id and ca.public_id = r.credit
-    left join ledger_transfers h on h.tenant_id = r.tenant_id and h.key = r.hold
+    left join lateral (
+      select id from ledger_accounts where public_id = r.debit and tenant_id = r.tenant_id limit 1
+    ) da on true
+    left join lateral (
+      select id from ledger_accounts where public_id = r.credit and tenant_id = r.tenant_id limit 1
+    ) ca on true
+    left join lateral (
+      select id, kind, debit_account_id, credit_account_id
+      from ledger_transfers where key = r.hold and tenant_id = r.tenant_id limit 1
+    ) h on true
   ), entry as (
     select n.ordinal, min(n.position) as first_line, max(n.position) as last_line, min(n.tenant_id) as tenant_id,
       min(n.entry_key) as key, min(n.payment_id) as payment_id, coalesce(min(n.description), '') as description,

@@ -21,7 +21,8 @@ declare
   v_due bigint[];
   v_found record;
 begin
-  if exists (select from ledger_holds where state = 'pending' and expires_at <= p_now order by expires_at limit 1) then
+  if (select expires_at from ledger_holds where state = 'pending' and expires_at <= p_now order by expires_at limit 1)
+     is not null then
     v_due := array(
       select h.transfer_id
       from unnest(p_batch.accounts) as a(account_id)
@@ -59,7 +60,10 @@ begin
   if p_batch.settles then
     for v_found in
       select l.position, l.settles, h.state, h.remaining_minor, h.expires_at
-      from unnest(p_batch.lines) l left join ledger_holds h on h.transfer_id = l.settles
+      from unnest(p_batch.lines) l
+      left join lateral (
+        select state, remaining_minor, expires_at from ledger_holds where transfer_id = l.settles limit 1
+      ) h on true
       where l.settles is not null
     loop
       declare
@@ -79,14 +83,17 @@ begin
     select d.n, e.content_digest
     from unnest(p_batch.drafts) with ordinality as d(ordinal, first_line, last_line, tenant_id, key, payment_id,
       description, content_digest, problem, n)
-    join ledger_entries e on e.tenant_id = d.tenant_id and e.key = d.key
+    cross join lateral (
+      select content_digest from ledger_entries where key = d.key and tenant_id = d.tenant_id limit 1
+    ) e
   loop
     v_standing.digests[p_batch.entry_key_at[v_found.n]] := v_found.content_digest;
   end loop;
 
   for v_found in
-    select l.position from unnest(p_batch.lines) l
-    join ledger_transfers t on t.tenant_id = l.tenant_id and t.key = l.key
+    select l.position
+    from unnest(p_batch.lines) l
+    cross join lateral (select from ledger_transfers where key = l.key and tenant_id = l.tenant_id limit 1) t
   loop
     v_standing.key_used[p_batch.name_at[v_found.position]] := true;
   end loop;

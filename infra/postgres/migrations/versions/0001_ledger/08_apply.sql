@@ -44,7 +44,7 @@ create function ledger_book(p_requests ledger_request[], p_now timestamptz)
 returns table (ordinal integer, result text, failed_transfer text)
 language plpgsql
 set search_path = pg_catalog, public, pg_temp
-set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_material = off
 set plan_cache_mode = force_generic_plan set jit = off as $$
 #variable_conflict use_column
 declare

@@ -1,0 +1,1 @@
+"""The ledger's rules and the oracle, without a database."""
