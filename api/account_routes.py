@@ -27,6 +27,7 @@ from api.account_views import (
 from api.body import read_json, validate
 from api.cursors import number_cursor, number_position
 from api.documentation import (
+    ACCOUNT_LINKS,
     BODY_PROBLEMS,
     LIST_PROBLEMS,
     OPTIONAL_IDEMPOTENCY_KEY,
@@ -60,7 +61,7 @@ Cursor = Annotated[str | None, Query(description="`next_cursor` of the page befo
     status_code=201,
     response_model=AccountView,
     responses={
-        **answers(201, "The account; the same when it was open already.", location=True),
+        **answers(201, "The account; the same when it was open already.", location=True, links=ACCOUNT_LINKS),
         **problems_of(*BODY_PROBLEMS, problems.ACCOUNT_EXISTS, problems.UNKNOWN_CURRENCY),
     },
     openapi_extra=described(CreateAccount, parameters=(OPTIONAL_IDEMPOTENCY_KEY,)),

@@ -5,16 +5,17 @@ Invariant: making it connects to nothing; the lifespan does, in the process and 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import psycopg
-import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match, Route
 
 from api import account_routes, health_routes, payment_command_routes, payment_routes, problems, refund_routes
 from api.edge import Edge
@@ -24,7 +25,9 @@ from api.problems import RETRY_AFTER, FieldError, Problem
 from api.services import open_services
 from infra.settings import Settings, get_settings
 
-log = structlog.get_logger(__name__)
+log = logging.getLogger(__name__)
+
+_ROUTE_MODULES = (payment_routes, payment_command_routes, refund_routes, account_routes, health_routes)
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -42,7 +45,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     app = FastAPI(title=TITLE, version=VERSION, lifespan=lifespan, redoc_url=None, redirect_slashes=False)
     app.state.metrics = metrics
-    for module in (payment_routes, payment_command_routes, refund_routes, account_routes, health_routes):
+    for module in _ROUTE_MODULES:
         app.include_router(module.router)
     app.openapi = document_of(app)  # type: ignore[method-assign]
     app.add_exception_handler(Problem, _answer_problem)
@@ -66,12 +69,23 @@ async def _answer_http_exception(request: Request, error: Exception) -> Response
     """Answer what the router itself refuses."""
     assert isinstance(error, HTTPException)  # noqa: S101
     if error.status_code == 405:
-        allowed = (error.headers or {}).get("Allow", "")
-        detail = f"{request.method} is not allowed here; {allowed} is."
-        return _render(request, Problem(problems.METHOD_NOT_ALLOWED, detail, headers=error.headers))
+        allowed = ", ".join(sorted(_methods_of(request)))
+        detail = f"{request.method} is not allowed here; allowed: {allowed}."
+        return _render(request, Problem(problems.METHOD_NOT_ALLOWED, detail, headers={"Allow": allowed}))
     if error.status_code == 404:
         return _render(request, Problem(problems.NOT_FOUND, "There is nothing at this path."))
     return _render(request, Problem(problems.MALFORMED_REQUEST, "The request cannot be read."))
+
+
+def _methods_of(request: Request) -> set[str]:
+    """Return the methods of every route at the path: the router itself names those of the first alone."""
+    ours = (route for module in _ROUTE_MODULES for route in module.router.routes)
+    return {
+        method
+        for route in (*request.app.routes, *ours)
+        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE
+        for method in route.methods or ()
+    }
 
 
 async def _answer_invalid_parameters(request: Request, error: Exception) -> Response:
@@ -86,6 +100,6 @@ async def _answer_invalid_parameters(request: Request, error: Exception) -> Resp
 
 
 async def _answer_database_error(request: Request, error: Exception) -> Response:
-    log.warning("database error", error=type(error).__name__, trace_id=request.scope["clearhold.trace_id"])
+    log.warning("database error %s, trace %s", type(error).__name__, request.scope["clearhold.trace_id"])
     detail = "The database did not answer, or not in time."
     return _render(request, Problem(problems.DATABASE_UNAVAILABLE, detail, headers=RETRY_AFTER))

@@ -111,9 +111,9 @@ _IDEMPOTENCY_KEY: Document = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": True,
-    "description": "A new UUID for each new request, the same when repeating it. Kept for 30 days.",
+    "description": "A new UUID for each new request, the same when repeating it. Kept for 30 days. No example is given, as a "
+    "key that many use belongs to the first request that came with it.",
     "schema": {"type": "string", "minLength": 1, "maxLength": MAX_KEY_LENGTH, "pattern": "^[!-~]+$"},
-    "example": "9b2f6f0e-2c1d-4f57-9f43-2a7d1c6f7a10",
 }
 OPTIONAL_IDEMPOTENCY_KEY: Document = {
     **_IDEMPOTENCY_KEY,
@@ -125,7 +125,7 @@ _PREFER: Document = {
     "in": "header",
     "required": False,
     "description": "`wait=N`: answer within N seconds, if need be with 202 while the work goes on (RFC 7240).",
-    "schema": {"type": "string", "pattern": "^wait=[0-9]{1,3}$"},
+    "schema": {"type": "string"},
     "example": "wait=5",
 }
 ACTOR: Document = {
@@ -169,14 +169,45 @@ def _example(kind: ProblemType) -> Document:
     }
 
 
-def answers(status: int, description: str, *, location: bool = False, replayed: bool = False) -> Responses:
+def _links(parameter: str, operations: tuple[str, ...]) -> Document:
+    """Say which operations take the id that an answer holds."""
+    return {
+        operation: {"operationId": operation, "parameters": {parameter: "$response.body#/id"}}
+        for operation in operations
+    }
+
+
+PAYMENT_LINKS = _links(
+    "payment_id",
+    (
+        "get_payment",
+        "confirm_payment",
+        "capture_payment",
+        "cancel_payment",
+        "get_live_payment",
+        "get_payment_timeline",
+        "create_refund",
+        "list_refunds",
+        "review_payment",
+    ),
+)
+REFUND_LINKS = _links("refund_id", ("get_refund", "review_refund"))
+ACCOUNT_LINKS = _links("account_id", ("get_account", "get_balances", "list_entries", "close_account"))
+
+
+def answers(
+    status: int, description: str, *, location: bool = False, replayed: bool = False, links: Document | None = None
+) -> Responses:
     """Describe a success."""
     headers = {
         **TRACE_HEADER,
         **(_LOCATION_HEADER if location else {}),
         **(_REPLAYED_HEADER if replayed else {}),
     }
-    return {status: {"description": description, "headers": headers}}
+    answer: Document = {"description": description, "headers": headers}
+    if links is not None:
+        answer["links"] = links
+    return {status: answer}
 
 
 def accepted(schema: type[BaseModel]) -> Responses:

@@ -6,12 +6,12 @@ path, a query or a header is refused before anything looks at it, and not repeat
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import time
 from urllib.parse import unquote_plus
 
-import structlog
 from opentelemetry import trace
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -24,7 +24,7 @@ _TRACEPARENT = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}
 _NO_TRACE = b"0" * 32
 _SCREENED_HEADERS = frozenset({b"idempotency-key", b"actor", b"prefer"})
 
-log = structlog.get_logger(__name__)
+log = logging.getLogger(__name__)
 
 
 class Edge:
@@ -58,7 +58,7 @@ class Edge:
         except Problem as refused:
             await refused.render(None, trace_id)(scope, receive, send_with_trace)
         except Exception:  # the last catch: whatever it was, the client gets a problem
-            log.exception("request failed", trace_id=trace_id, method=scope["method"])
+            log.exception("request failed, trace %s", trace_id)
             if status:
                 raise  # too late for another answer; the server closes the connection
             failed = Problem(problems.INTERNAL_ERROR, "The request met a defect, which is logged under its trace id.")

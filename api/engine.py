@@ -7,12 +7,12 @@ update ids come from the idempotency key, so a repeated call reaches the same wo
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Coroutine
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any, TypeVar, cast
 
-import structlog
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.enums.v1 import UpdateWorkflowExecutionLifecycleStage as Stage
@@ -55,7 +55,7 @@ HEALTH_TIMEOUT_S = 2.0
 RECONNECT_INTERVAL_S = 1.0
 
 Result = TypeVar("Result")
-log = structlog.get_logger(__name__)
+log = logging.getLogger(__name__)
 
 
 class WorkflowEnded(Exception):
@@ -91,7 +91,7 @@ class TemporalLink:
             async with asyncio.timeout(HEALTH_TIMEOUT_S):
                 self._client = await connect(self._settings)
                 return
-        log.warning("Temporal does not answer; trying on", address=self._settings.temporal_address)
+        log.warning("Temporal at %s does not answer; trying on", self._settings.temporal_address)
         self._connecting = asyncio.create_task(self._connect())
 
     async def close(self) -> None:

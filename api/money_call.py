@@ -16,6 +16,7 @@ from datetime import timedelta
 from typing import Any
 
 import psycopg
+import structlog
 from psycopg_pool import PoolTimeout
 from starlette.requests import Request
 from starlette.responses import Response
@@ -26,6 +27,8 @@ from api.payment_views import to_json
 from api.problems import RETRY_AFTER, FieldError, Problem
 from api.services import Services, services_of
 from infra.postgres.idempotency import MAX_KEY_LENGTH, Claim, ClaimOutcome, StoredAnswer
+
+log = structlog.get_logger(__name__)
 
 LEASE_MARGIN_S = 15.0
 """How long after the end of its wait a caller is still taken to be alive."""
@@ -93,7 +96,7 @@ async def receive(request: Request, *, optional_body: bool = False) -> MoneyCall
 
 
 def _key_of(request: Request) -> str:
-    key = optional_key_of(request)
+    key = optional_key_of(request) if request.headers.get("idempotency-key") else None
     if key is None:
         error = FieldError("/header/Idempotency-Key", "The header is missing.")
         raise Problem(problems.IDEMPOTENCY_KEY_MISSING, "The header `Idempotency-Key` is missing.", errors=[error])
@@ -103,7 +106,7 @@ def _key_of(request: Request) -> str:
 def optional_key_of(request: Request) -> str | None:
     """Return the call's Idempotency-Key, or None without one. Raises Problem 400 for a malformed one."""
     keys = request.headers.getlist("idempotency-key")
-    if not keys or not keys[0]:
+    if not keys:
         return None
     if len(keys) > 1 or _KEY.fullmatch(keys[0]) is None:
         rule = f"Send one key of 1 to {MAX_KEY_LENGTH} visible ASCII characters, such as a UUID."
@@ -153,11 +156,21 @@ async def carry_out(
         with suppress(psycopg.Error, PoolTimeout):  # the lease ends by itself
             await services.keys.release(call.tenant_id, call.key)
         raise
+    _note(result, call.trace_id)
     if isinstance(result, Accepted):
         return await _accept(services, call, result)
     answer = StoredAnswer(result.status, result.location, to_json(result.view))
     await services.keys.answer(call.tenant_id, call.key, answer)
     return _respond(answer, {})
+
+
+def _note(result: Done | Accepted, trace_id: str) -> None:
+    """Write one log line for what a call did, under the ids by which the other processes log it."""
+    view, event = result.view, "call accepted" if isinstance(result, Accepted) else "call carried out"
+    named = {f"{view['object']}_id": view["id"]}
+    if "payment" in view:
+        named["payment_id"] = view["payment"]
+    log.info(event, **named, status=view.get("status"), trace_id=trace_id)
 
 
 async def _accept(services: Services, call: MoneyCall, accepted: Accepted) -> Response:

@@ -89,6 +89,8 @@ async def create(services: Services, call: MoneyCall, wanted: CreatePayment, cla
     except WorkflowEnded:
         stored = await _written(services, call.tenant_id, payment.id)
         _require_same(stored.payment, payment)
+        if not stored.payment.status.is_final:  # terminated, and not recovered yet: no answer to keep
+            raise _interrupted(payment.id) from None
         return Done(services.presenter.stored(stored), 201, path)
     except Refused as refusal:
         raise as_problem(refusal) from refusal

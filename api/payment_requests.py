@@ -19,12 +19,13 @@ from pydantic import (
     StrictInt,
     StringConstraints,
     ValidationInfo,
+    WithJsonSchema,
     field_validator,
 )
 from pydantic_core import PydanticCustomError
 
 from domain.errors import DomainError
-from domain.money import MAX_AMOUNT_MINOR, exponent_of
+from domain.money import MAX_AMOUNT_MINOR, currencies, exponent_of
 from domain.payments.payment import CaptureMethod
 from domain.payments.status import PaymentStatus
 from workflows.messages import PaymentTimers
@@ -77,15 +78,31 @@ Amount = Annotated[
 """A positive integer in minor units."""
 
 Currency = Annotated[
-    str, Field(json_schema_extra={"pattern": "^[A-Z]{3}$"}, examples=["USD"]), AfterValidator(_is_known_currency)
+    str, Field(json_schema_extra={"enum": [*currencies()]}, examples=["USD"]), AfterValidator(_is_known_currency)
 ]
 AccountId = Annotated[str, StringConstraints(pattern=ACCOUNT_ID), Field(examples=["acct_merchant"])]
 Token = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{4,128}$"), Field(examples=["tok_5f0c1b8e"])]
-ShortText = Annotated[str, StringConstraints(max_length=200)]
-LongText = Annotated[str, StringConstraints(max_length=1000)]
+_TEXT = Field(json_schema_extra={"pattern": "^[^\\u0000]*$"})
+"""A text has no NUL character; `api.body` sees to that."""
+
+ShortText = Annotated[str, StringConstraints(max_length=200), _TEXT]
+LongText = Annotated[str, StringConstraints(max_length=1000), _TEXT]
 CustomerId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}$")]
 MetadataKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$")]
 MetadataValue = Annotated[str, StringConstraints(max_length=500)]
+Metadata = Annotated[
+    dict[MetadataKey, MetadataValue],
+    Field(max_length=MAX_METADATA_ENTRIES),
+    WithJsonSchema(
+        {
+            "type": "object",
+            "maxProperties": MAX_METADATA_ENTRIES,
+            "propertyNames": {"pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$"},
+            "additionalProperties": {"type": "string", "maxLength": 500, "pattern": "^[^\\u0000]*$"},
+        }
+    ),
+]
+"""A client's own names and values; written out because the generated schema would let any other name pass."""
 
 
 class WireModel(BaseModel):
@@ -150,9 +167,7 @@ class CreatePayment(WireModel):
     confirm: StrictBool = Field(default=True, description="Whether to try at once, when there is a payment method.")
     customer: CustomerId | None = Field(default=None, description="Your id of who pays; daily limits count by it.")
     description: LongText = Field(default="", description="Your words; shown to operators.")
-    metadata: Annotated[dict[MetadataKey, MetadataValue], Field(max_length=MAX_METADATA_ENTRIES)] = Field(
-        default_factory=dict, description="Your own names and values; returned as they are."
-    )
+    metadata: Metadata = Field(default_factory=dict, description="Your own names and values; returned as they are.")
     attempts_allowed: Annotated[StrictInt, Field(ge=1, le=MAX_ATTEMPTS_ALLOWED)] = Field(
         default=1, description="How many payment methods may be tried; after the last decline the payment is `failed`."
     )
@@ -214,7 +229,7 @@ class CapturePaymentBody(WireModel):
 class CancelPaymentBody(WireModel):
     """Give up what is not captured."""
 
-    reason: Annotated[str, StringConstraints(min_length=1, max_length=200)] = Field(
+    reason: Annotated[str, StringConstraints(min_length=1, max_length=200), _TEXT] = Field(
         default="requested_by_client", description="Why, for the timeline."
     )
 
@@ -230,7 +245,7 @@ class CreateRefund(WireModel):
     model_config = ConfigDict(json_schema_extra={"examples": [{}, {"amount": 500, "reason": "damaged item"}]})
 
 
-Note = Annotated[str, StringConstraints(min_length=1, max_length=500)]
+Note = Annotated[str, StringConstraints(min_length=1, max_length=500), _TEXT]
 Outcome = Literal["succeeded", "partially_captured", "canceled", "failed", "expired"]
 
 
@@ -238,7 +253,7 @@ class RetryReviewBody(WireModel):
     """Try again what could not be undone, or ask the gateway again."""
 
     action: Literal["retry"]
-    note: Annotated[str, StringConstraints(max_length=500)] = Field(default="", description="For the timeline.")
+    note: Annotated[str, StringConstraints(max_length=500), _TEXT] = Field(default="", description="For the timeline.")
 
 
 class ResolvePaymentBody(WireModel):

@@ -5,16 +5,25 @@ Invariant: a handler authenticates, reads and validates, and then hands over; it
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Annotated
+import re
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
+from pydantic import AwareDatetime, BeforeValidator
 from starlette.responses import Response
 
 from api import payment_commands, problems
 from api.body import validate
 from api.cursors import payment_cursor, payment_position
-from api.documentation import MONEY_PROBLEMS, READ_PROBLEMS, accepted, answers, described, problems_of
+from api.documentation import (
+    MONEY_PROBLEMS,
+    PAYMENT_LINKS,
+    READ_PROBLEMS,
+    accepted,
+    answers,
+    described,
+    problems_of,
+)
 from api.engine import WorkflowEnded
 from api.identifiers import require_id
 from api.money_call import carry_out, receive
@@ -29,6 +38,17 @@ from infra.postgres.stored_payments import StoredPayment
 
 DEFAULT_PAGE = 20
 
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
+
+
+def _is_moment(value: Any) -> Any:
+    if not isinstance(value, str) or _MOMENT.fullmatch(value) is None:
+        raise ValueError("a moment is written as in RFC 3339, with its offset: 2026-11-23T10:30:00Z")
+    return value
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_is_moment)]
+
 router = APIRouter(prefix="/v1/payments", tags=["payments"])
 
 
@@ -39,7 +59,13 @@ router = APIRouter(prefix="/v1/payments", tags=["payments"])
     status_code=201,
     response_model=PaymentView,
     responses={
-        **answers(201, "The payment, as its first attempt left it: see `status`.", location=True, replayed=True),
+        **answers(
+            201,
+            "The payment, as its first attempt left it: see `status`.",
+            location=True,
+            replayed=True,
+            links=PAYMENT_LINKS,
+        ),
         **accepted(PaymentView),
         **problems_of(
             *MONEY_PROBLEMS,
@@ -86,8 +112,8 @@ async def list_payments(
     account: Annotated[str | None, Query(description="Only paid to this account.", max_length=200)] = None,
     customer: Annotated[str | None, Query(description="Only of this customer.", max_length=200)] = None,
     currency: Annotated[str | None, Query(description="Only in this currency.", pattern="^[A-Z]{3}$")] = None,
-    created_after: Annotated[datetime | None, Query(description="Created then or later.")] = None,
-    created_before: Annotated[datetime | None, Query(description="Created earlier.")] = None,
+    created_after: Annotated[Moment | None, Query(description="Created then or later.")] = None,
+    created_before: Annotated[Moment | None, Query(description="Created earlier.")] = None,
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE, description="Payments on a page.")] = DEFAULT_PAGE,
     cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.", max_length=200)] = None,
 ) -> Response:

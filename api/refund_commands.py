@@ -43,7 +43,7 @@ async def create(
     except WorkflowEnded:
         made = await services.payments.refund(call.tenant_id, refund.id)
         made = made or await services.engine.refund_as_ended(refund.id)
-        if made is None:
+        if made is None or not made.status.is_final:  # terminated, and not recovered yet: no answer to keep
             detail = f"The workflow of refund {refund.id} was stopped from outside."
             raise Problem(problems.PAYMENT_INTERRUPTED, detail) from None
     except Refused as refusal:
@@ -64,7 +64,7 @@ def _new_refund(call: MoneyCall, stored: StoredPayment, wanted: CreateRefund, cl
     amount = wanted.amount
     if amount is None:
         amount = claim.refund.amount_minor if claim.refund is not None else left
-    is_new = claim.outcome is ClaimOutcome.CLAIMED
+    is_new = claim.outcome is ClaimOutcome.CLAIMED and claim.refund is None  # a lost key does not make it new
     if amount <= 0 or (is_new and amount > left):
         captured = Money(payment.amount_captured_minor, payment.currency)
         problem = _exceeds(f"{Money(left, payment.currency)} of {captured} captured can still be refunded.")

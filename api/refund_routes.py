@@ -14,6 +14,7 @@ from api.documentation import (
     ACTOR,
     COMMAND_PROBLEMS,
     READ_PROBLEMS,
+    REFUND_LINKS,
     accepted,
     answers,
     described,
@@ -37,7 +38,7 @@ router = APIRouter(prefix="/v1", tags=["refunds"])
     status_code=201,
     response_model=RefundView,
     responses={
-        **answers(201, "The refund, done or failed: see `status`.", location=True, replayed=True),
+        **answers(201, "The refund, done or failed: see `status`.", location=True, replayed=True, links=REFUND_LINKS),
         **accepted(RefundView),
         **problems_of(
             *COMMAND_PROBLEMS, problems.INVALID_AMOUNT, problems.REFUND_EXCEEDS_CAPTURED, problems.REFUND_REFUSED

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import cast
 
 import psycopg
-import structlog
 from psycopg_pool import PoolTimeout
 from starlette.requests import Request
 
@@ -32,8 +31,6 @@ from infra.settings import Settings
 
 PRUNE_INTERVAL_S = 3600.0
 """How often keys that are too old are forgotten."""
-
-log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)

@@ -1,0 +1,132 @@
+"""Liveness, readiness, metrics, overload, and what happens when a dependency is away."""
+
+from __future__ import annotations
+
+import asyncio
+
+import httpx
+import pytest
+from temporalio.client import Client
+
+from infra.local.ports import PortAllocator
+from infra.local.postgres import LocalPostgres
+from infra.local.temporal import LocalTemporal
+from infra.settings import Settings
+from tests.support.api_world import ApiWorld, api_world, calling, card, make_key, new_key, serving
+from tests.support.database import Database
+from tests.support.fake_gateway import Fault
+
+PATIENCE_S = 30.0
+
+
+async def test_a_process_with_all_it_needs_is_ready_and_tells_of_its_workers(world: ApiWorld) -> None:
+    assert (await world.get("/livez")).json() == {"status": "alive"}
+    ready = await world.get("/readyz")
+    assert ready.status_code == 200, ready.text
+    assert {name: ready.json()[name]["status"] for name in ("database", "temporal", "workers")} == {
+        "database": "up",
+        "temporal": "up",
+        "workers": "up",
+    }
+
+
+async def test_a_process_starts_and_reads_without_temporal_and_says_that_it_is_down(database: Database) -> None:
+    nowhere = f"127.0.0.1:{PortAllocator().free()}"
+    settings = Settings(database_url=database.app_url, database_pool_min=0, temporal_address=nowhere)
+    token = await make_key(database, "default")
+    async with serving(settings) as app, calling(app, token) as http:
+        ready = await http.get("/readyz")
+        assert ready.status_code == 503
+        assert (ready.json()["temporal"]["status"], ready.json()["database"]["status"]) == ("down", "up")
+        assert (await http.get("/livez")).status_code == 200
+        assert (await http.post("/v1/accounts", json={"id": "merchant", "currency": "USD"})).status_code == 201
+        assert (await http.get("/v1/payments")).status_code == 200
+        body = {"amount": 1, "currency": "USD", "account": "merchant", "payment_method": card()}
+        answer = await http.post("/v1/payments", json=body, headers={"Idempotency-Key": new_key()})
+        assert (answer.status_code, answer.json()["code"]) == (503, "engine_unavailable")
+        assert answer.headers["retry-after"]
+
+
+async def test_a_process_whose_database_is_away_says_so_and_answers_503(
+    postgres_server: LocalPostgres, temporal_server: LocalTemporal, database: Database
+) -> None:
+    nowhere = f"postgresql://nobody@127.0.0.1:{PortAllocator().free()}/none"
+    settings = Settings(
+        database_url=nowhere,
+        database_pool_min=0,
+        database_acquire_timeout_s=0.5,
+        temporal_address=temporal_server.address,
+    )
+    token = await make_key(database, "default")
+    async with serving(settings) as app, calling(app, token) as http:
+        ready = await http.get("/readyz")
+        assert (ready.status_code, ready.json()["database"]["status"]) == (503, "down")
+        assert "nobody" not in ready.text
+        answer = await http.get("/v1/payments")
+        assert (answer.status_code, answer.json()["code"]) == (503, "database_unavailable")
+
+
+async def test_beyond_its_bound_money_moving_requests_are_shed_and_the_rest_answers(
+    database: Database, temporal_server: LocalTemporal, client: Client
+) -> None:
+    async with api_world(database, temporal_server, client, api_in_flight_max=2) as world:
+        world.gateway.faults["authorize"] += [Fault.HANGS_BEFORE] * 2
+        under_way = [asyncio.create_task(world.pay(headers={"Prefer": "wait=3"})) for _ in range(2)]
+        async with asyncio.timeout(PATIENCE_S):
+            while world.services.in_flight.now < 2:
+                await asyncio.sleep(0.01)
+        shed = await world.pay()
+        assert (shed.status_code, shed.json()["code"]) == (503, "overloaded")
+        assert shed.headers["retry-after"]
+        for path in ("/livez", "/readyz", "/v1/payments", "/metrics"):
+            assert (await world.get(path)).status_code == 200, path
+        assert [answer.status_code for answer in await asyncio.gather(*under_way)] == [202, 202]
+        assert (await world.pay()).status_code == 201
+        assert "clearhold_http_money_shed 1.0" in (await world.get("/metrics")).text
+
+
+async def test_metrics_count_requests_by_route(world: ApiWorld) -> None:
+    payment = await world.paid()
+    await world.get(f"/v1/payments/{payment['id']}")
+    await world.get("/v1/nothing/here")
+    text = (await world.get("/metrics")).text
+    assert 'clearhold_http_requests_total{method="POST",route="/v1/payments",status="201"} 1.0' in text
+    assert 'route="/v1/payments/{payment_id}",status="200"} 1.0' in text
+    assert 'route="unmatched",status="404"} 1.0' in text
+    assert payment["id"] not in text
+
+
+async def test_every_answer_carries_a_trace_id_and_the_callers_is_kept(idle_world: ApiWorld) -> None:
+    trace = "0af7651916cd43dd8448eb211c80319c"
+    headers = {"traceparent": f"00-{trace}-b7ad6b7169203331-01"}
+    for path in ("/livez", "/v1/payments", "/nothing", "/v1/payments/pay_x", "/openapi.json"):
+        assert (await idle_world.get(path, headers=headers)).headers["trace-id"] == trace, path
+    answer = await idle_world.get("/nothing", headers={"traceparent": "garbage"})
+    assert len(answer.headers["trace-id"]) == 32
+    assert answer.headers["trace-id"] == answer.json()["trace_id"]
+
+
+async def test_a_defect_is_answered_with_a_problem_that_tells_nothing_internal(
+    idle_world: ApiWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: object) -> None:
+        raise RuntimeError("password=hunter2 at line 7")
+
+    monkeypatch.setattr(type(idle_world.services.payments), "payments", broken)
+    answer: httpx.Response = await idle_world.get("/v1/payments")
+    assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert "hunter2" not in answer.text
+    assert answer.json()["trace_id"] == answer.headers["trace-id"]
+
+
+async def test_every_problem_type_has_a_page(idle_world: ApiWorld) -> None:
+    index = (await idle_world.get("/problems")).text
+    schema = (await idle_world.get("/openapi.json")).text
+    for code in ("validation_failed", "idempotency_key_reused", "card_number_refused", "no_worker"):
+        page = await idle_world.get(f"/problems/{code}")
+        assert page.status_code == 200
+        assert "What to do" in page.text
+        assert f"/problems/{code}" in index
+        assert f"/problems/{code}" in schema
+    assert (await idle_world.get("/problems/none")).status_code == 404

@@ -1,0 +1,173 @@
+"""What cannot be done is refused with a clear problem, and nothing happens."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.support.api_world import ApiWorld, card, new_key, wallet
+
+GOOD: dict[str, Any] = {"amount": 2933, "currency": "USD", "account": "merchant", "payment_method": card()}
+DEEP: dict[str, Any] = {}
+for _ in range(40):
+    DEEP = {"deeper": DEEP}
+
+BODIES: dict[str, tuple[dict[str, Any], str, str]] = {
+    "zero": ({"amount": 0}, "invalid_amount", "greater than zero"),
+    "negative": ({"amount": -1}, "invalid_amount", "greater than zero"),
+    "huge": ({"amount": 10**15 + 1}, "invalid_amount", "beyond the largest"),
+    "beyond a float": ({"amount": 10**40}, "invalid_amount", "beyond the largest"),
+    "decimal": ({"amount": 29.33}, "invalid_amount", "without a decimal point"),
+    "decimal yen": ({"amount": 500.5, "currency": "JPY"}, "invalid_amount", "500 JPY is 500"),
+    "an integral float": ({"amount": 2933.0}, "invalid_amount", "without a decimal point"),
+    "text": ({"amount": "2933"}, "invalid_amount", "an integer"),
+    "a truth": ({"amount": True}, "invalid_amount", "an integer"),
+    "nothing": ({"amount": None}, "invalid_amount", "an integer"),
+    "unknown currency": ({"currency": "XXQ"}, "unknown_currency", "XXQ"),
+    "lower case": ({"currency": "usd"}, "unknown_currency", "usd"),
+    "unknown account": ({"account": "nobody"}, "account_not_found", "nobody"),
+    "closed account": ({"account": "closed"}, "account_closed", "closed"),
+    "other currency": ({"account": "yen"}, "currency_mismatch", "JPY"),
+    "a gateway's account": ({"account": "clearing:sandbox:USD"}, "validation_failed", "/account"),
+    "unknown wallet": ({"payment_method": wallet("nobody")}, "account_not_found", "nobody"),
+    "closed wallet": ({"payment_method": wallet("closed")}, "account_closed", "closed"),
+    "foreign wallet": ({"payment_method": wallet("yen")}, "currency_mismatch", "yen"),
+    "to itself": ({"payment_method": wallet("merchant")}, "accounts_must_differ", "itself"),
+    "unknown method": ({"payment_method": {"type": "cash"}}, "validation_failed", "/payment_method"),
+    "no token": ({"payment_method": {"type": "card"}}, "validation_failed", "/payment_method/token"),
+    "too many attempts": ({"attempts_allowed": 11}, "validation_failed", "/attempts_allowed"),
+    "no attempt": ({"attempts_allowed": 0}, "validation_failed", "/attempts_allowed"),
+    "endless timer": ({"timers": {"challenge_timeout_s": 1e9}}, "validation_failed", "/timers/challenge_timeout_s"),
+    "misspelt field": ({"amuont": 1}, "validation_failed", "/amuont"),
+    "long text": ({"description": "x" * 1001}, "validation_failed", "/description"),
+    "metadata of numbers": ({"metadata": {"order": 1}}, "validation_failed", "/metadata/order"),
+    "much metadata": ({"metadata": {f"k{n}": "v" for n in range(21)}}, "validation_failed", "/metadata"),
+    "NUL": ({"description": "a\x00b"}, "malformed_request", "NUL"),
+    "NUL in a name": ({"metadata": {"a\x00b": "c"}}, "malformed_request", "NUL"),
+    "too deep": ({"metadata": DEEP}, "malformed_request", "deeper"),
+}
+
+
+@pytest.fixture
+async def shop(idle_world: ApiWorld) -> AsyncIterator[ApiWorld]:
+    """Accounts that are open, closed and in yen; when the test is over, nothing has happened."""
+    await idle_world.open_account("closed")
+    await idle_world.post("/v1/accounts/closed/close")
+    await idle_world.open_account("yen", "JPY")
+    yield idle_world
+    for table in ("payments", "refunds", "idempotency_keys", "ledger_entries", "payment_events"):
+        assert await idle_world.count(table) == 0, table
+    queue = f"TaskQueue = '{idle_world.settings.payment_task_queue}'"
+    assert (await idle_world.temporal.count_workflows(queue)).count == 0
+
+
+def _assert_problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem: dict[str, Any] = answer.json()
+    assert (answer.status_code, problem["status"], problem["code"]) == (status, status, code), problem
+    assert problem["type"] == f"/problems/{code}"
+    assert problem["trace_id"] == answer.headers["trace-id"]
+    assert problem["title"]
+    assert problem["detail"]
+    assert problem["advice"]
+    return problem
+
+
+async def test_a_body_that_cannot_be_paid_is_refused_and_says_why(shop: ApiWorld) -> None:
+    for name, (change, code, words) in BODIES.items():
+        answer = await shop.post("/v1/payments", GOOD | change)
+        problem = _assert_problem(answer, 400 if code == "malformed_request" else 422, code)
+        pointers = [error["pointer"] for error in problem.get("errors", [])]
+        assert words in problem["detail"] or words in pointers, (name, problem)
+        assert problem["instance"] == "/v1/payments"
+
+
+async def test_each_missing_field_is_named(shop: ApiWorld) -> None:
+    problem = _assert_problem(await shop.post("/v1/payments", {}), 422, "validation_failed")
+    assert {error["pointer"] for error in problem["errors"]} == {"/amount", "/currency", "/account"}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"", b"{", b"{'amount': 1}", b'{"amount": NaN}', b"\xff\xfe", b'{"description": "\xc3\x28"}',
+        b'{"description": "\\ud800"}', b"[" * 100_000 + b"]" * 100_000, b'{"a":' * 5_000 + b"1" + b"}" * 5_000,
+    ],
+)  # fmt: skip
+async def test_what_is_no_json_is_refused(shop: ApiWorld, content: bytes) -> None:
+    status, code = (413, "body_too_large") if len(content) > 64 * 1024 else (400, "malformed_request")
+    _assert_problem(await _send(shop, content), status, code)
+
+
+@pytest.mark.parametrize("content", [b"[]", b'"text"', b"1", b"null", b"true"])
+async def test_json_that_is_no_object_is_refused(shop: ApiWorld, content: bytes) -> None:
+    _assert_problem(await _send(shop, content), 422, "validation_failed")
+
+
+async def _send(shop: ApiWorld, content: Any, **headers: str) -> httpx.Response:
+    named = {"Idempotency-Key": new_key(), "Content-Type": "application/json"} | headers
+    return await shop.http.post("/v1/payments", content=content, headers=named)
+
+
+async def test_another_content_type_is_refused(shop: ApiWorld) -> None:
+    for kind in ("text/plain", "application/xml", "application/json; charset=latin-1", "multipart/form-data", ""):
+        _assert_problem(await _send(shop, b"{}", **{"Content-Type": kind}), 415, "unsupported_media_type")
+
+
+async def test_a_body_of_two_megabytes_is_refused_when_it_is_announced(shop: ApiWorld) -> None:
+    _assert_problem(await _send(shop, b" " * 2_000_000), 413, "body_too_large")
+
+
+async def test_a_body_of_two_megabytes_is_refused_while_it_streams(shop: ApiWorld) -> None:
+    sent = 0
+
+    async def stream() -> AsyncIterator[bytes]:
+        nonlocal sent
+        for _ in range(2_000):
+            sent += 1_000
+            yield b" " * 1_000
+
+    _assert_problem(await _send(shop, stream()), 413, "body_too_large")
+    assert sent < 100_000
+
+
+async def test_an_unknown_payment_is_not_found_by_any_command(shop: ApiWorld) -> None:
+    for path in ("pay_" + "a" * 26, "pay_%00", "..", "pay_A", "re_x", "pay_" + "a" * 500):
+        for command in ("confirm", "capture", "cancel", "refunds"):
+            answer = await shop.post(f"/v1/payments/{path}/{command}")
+            _assert_problem(answer, 404, "not_found")
+
+
+async def test_a_review_names_who_decides_and_what_was_found(shop: ApiWorld) -> None:
+    path = "/v1/payments/pay_a/review"
+    problem = _assert_problem(await shop.post(path, {"action": "retry"}), 422, "validation_failed")
+    assert problem["errors"][0]["pointer"] == "/header/Actor"
+    for body, pointer in (
+        ({"action": "resolve", "outcome": "canceled"}, "/note"),
+        ({"action": "resolve", "note": "seen"}, "/outcome"),
+        ({"action": "resolve", "outcome": "processing", "note": "seen"}, "/outcome"),
+        ({"action": "ignore"}, ""),
+        ({}, ""),
+    ):
+        answer = await shop.post(path, body, headers={"Actor": "ops-1"})
+        problem = _assert_problem(answer, 422, "validation_failed")
+        assert problem["errors"][0]["pointer"] == pointer, body
+
+
+async def test_unknown_paths_and_methods_are_problems_too(shop: ApiWorld) -> None:
+    _assert_problem(await shop.get("/v1/nothing"), 404, "not_found")
+    answer = await shop.http.delete("/v1/payments/pay_a")
+    _assert_problem(answer, 405, "method_not_allowed")
+    assert answer.headers["allow"] == "GET"
+    both = await shop.http.delete("/v1/payments")
+    assert both.headers["allow"] == "GET, POST"
+
+
+async def test_an_error_names_no_value_that_was_sent(shop: ApiWorld) -> None:
+    answer = await shop.post("/v1/payments", GOOD | {"customer": "secret value!", "metadata": {"x": ["hidden"]}})
+    _assert_problem(answer, 422, "validation_failed")
+    assert "secret" not in answer.text
+    assert "hidden" not in answer.text
