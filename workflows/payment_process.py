@@ -8,6 +8,8 @@ Invariants
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
@@ -45,6 +47,7 @@ class PaymentProcess:
         self.journal = PaymentJournal(order.payment)
         self.undo = PaymentUndo(self.journal)
         self._lifetime = order.timers.authorization_lifetime
+        self._patience = max(order.timers.abandon_after, order.timers.challenge_timeout)
 
     @property
     def payment(self) -> Payment:
@@ -169,7 +172,7 @@ class PaymentProcess:
             after,
             "funds_reserved",
             f"Check limits and reserve {payment.money}",
-            entry=booking.reserve(payment, workflow.now() + self._lifetime + HOLD_GRACE),
+            entry=booking.reserve(payment, self._hold_expiry(payment)),
             operations=operations,
             amount_minor=payment.amount_minor,
         )
@@ -177,6 +180,14 @@ class PaymentProcess:
             self.undo.saga.forget()
             await self._refuse(payment, outcome)
         return outcome.booked
+
+    def _hold_expiry(self, payment: Payment) -> datetime:
+        """Return when an attempt's hold expires: later than its authorization can.
+
+        Not counted from now: a workflow task that is lost after its record was written is done again at another time, and
+        must write the same entry under the same key.
+        """
+        return payment.created_at + payment.attempt * (self._patience + HOLD_GRACE) + self._lifetime
 
     async def _note_authorized(self, operation: Operation, result: GatewayResult) -> None:
         payment = self.payment
