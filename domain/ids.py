@@ -50,7 +50,7 @@ def clock_id(tenant_id: str, idempotency_key: str) -> str:
 
 
 def loan_payment_id(loan_id: str, purpose: str, number: int) -> str:
-    """Return the id of the payment that moves money for a loan: `purpose` is disbursement, repayment, …"""
+    """Return the id of the payment that moves money for a loan: `purpose` is disbursement, repayment and so on."""
     return _derived("pay", "loan", loan_id, purpose, str(number))
 
 

@@ -24,6 +24,15 @@ from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 
 from infra.settings import Settings
 
+_QUIET = {
+    "httpx": logging.WARNING,
+    "httpcore": logging.WARNING,
+    "uvicorn.access": logging.WARNING,
+    # Its line about a failed activity is written outside of the trace; `workers.activity_log` writes one inside.
+    "temporalio.activity": logging.ERROR,
+}
+"""The least that a library must have to say to be logged."""
+
 _tracer = trace.get_tracer("clearhold")
 
 
@@ -37,12 +46,11 @@ def _add_trace(_logger: object, _method: str, event: MutableMapping[str, Any]) -
 
 def configure_logging(settings: Settings, service: str) -> None:
     """Send all logs, the standard library's included, to standard error: a JSON object a line, or columns for people."""
-    shared: list[structlog.types.Processor] = [
+    common: list[structlog.types.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.stdlib.ExtraAdder(allow=["payment_id", "tenant_id"]),
         _add_trace,
         structlog.processors.format_exc_info,
     ]
@@ -52,14 +60,15 @@ def configure_logging(settings: Settings, service: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer], foreign_pre_chain=shared
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+            foreign_pre_chain=[*common, structlog.stdlib.ExtraAdder(allow=["payment_id", "tenant_id"])],
         )
     )
     logging.basicConfig(handlers=[handler], level=settings.log_level, force=True)
-    for noisy in ("httpx", "httpcore", "uvicorn.access"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    for name, level in _QUIET.items():
+        logging.getLogger(name).setLevel(level)
     structlog.configure(
-        processors=[*shared[:4], _add_trace, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[*common, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 
 import structlog
@@ -25,6 +26,7 @@ from infra.postgres.pool import open_pool
 from infra.settings import Settings, get_settings
 from infra.telemetry import configure_logging, configure_tracing, trace_calls
 from infra.temporal_client import connect, runtime_with_metrics
+from workers.activity_log import ActivityLog
 from workers.control import TemporalWorkflowControl, schedule_reconciliation
 from workers.health import health_server
 from workers.registry import WORKFLOWS, payment_activities
@@ -33,11 +35,9 @@ SERVICE = "clearhold-worker"
 log = structlog.get_logger(__name__)
 
 
-async def serve(settings: Settings) -> None:
-    """Run a worker until the process is told to stop."""
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+@asynccontextmanager
+async def running_worker(settings: Settings) -> AsyncIterator[None]:
+    """Serve, over the real adapters, while the block runs."""
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(open_pool(settings, "worker"))
         book = await stack.enter_async_context(PostgresPaymentBook(pool))
@@ -59,6 +59,7 @@ async def serve(settings: Settings) -> None:
                 LedgerUpkeepActivities(PostgresLedger(pool)).expire_holds,
             ],
             workflow_runner=UnsandboxedWorkflowRunner(),
+            interceptors=[ActivityLog()],
             max_cached_workflows=settings.worker_max_cached_workflows,
             max_concurrent_workflow_tasks=settings.worker_max_workflow_tasks,
             max_concurrent_activities=settings.worker_max_activities,
@@ -70,9 +71,18 @@ async def serve(settings: Settings) -> None:
         await stack.enter_async_context(health_server(settings.worker_health_port, lambda: worker.is_running))
         await schedule_reconciliation(client, settings.payment_task_queue)
         async with worker:
-            log.info("worker serves", task_queue=settings.payment_task_queue)
-            await stop.wait()
-            log.info("worker stops")
+            yield
+
+
+async def serve(settings: Settings) -> None:
+    """Run a worker until the process is told to stop."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with running_worker(settings):
+        log.info("worker serves", task_queue=settings.payment_task_queue)
+        await stop.wait()
+        log.info("worker stops")
 
 
 def main() -> None:

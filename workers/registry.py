@@ -7,20 +7,35 @@ from typing import Any
 
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
+from activities.credit_bureau_port import CreditBureau
 from activities.gateway import GatewayActivities
 from activities.gateway_port import CardGateway
+from activities.loan_accrual import LoanAccrualActivities
+from activities.loan_accrual_port import LoanAccrual
+from activities.loan_book import LoanBookActivities
+from activities.loan_book_port import LoanBook
+from activities.loan_checks import LoanCheckActivities
+from activities.loan_clock import LoanClockActivities
+from activities.loan_clock_port import LoanClock
 from activities.payment_book import PaymentBookActivities
 from activities.payment_book_port import PaymentBook
+from activities.screening_port import ScreeningProvider
+from workflows.loan import LoanWorkflow
+from workflows.loan_accrual import AccrualWorkflow
+from workflows.loan_test_clock import LoanClockWorkflow
 from workflows.payment import PaymentWorkflow
 from workflows.reconciliation import ReconciliationWorkflow
 from workflows.refund import RefundWorkflow
 
 WORKFLOWS: Sequence[type] = (PaymentWorkflow, RefundWorkflow, ReconciliationWorkflow)
 
+LOAN_WORKFLOWS: Sequence[type] = (LoanWorkflow, AccrualWorkflow, LoanClockWorkflow)
+
 PASSED_THROUGH = (
     "domain",
     "activities",
     "workflows.messages",
+    "workflows.loan_messages",
 )
 """Modules the sandbox loads once instead of for every workflow: pure, or only types."""
 
@@ -48,4 +63,23 @@ def payment_activities(book: PaymentBook, gateways: Mapping[str, CardGateway]) -
         calls.refund,
         calls.reverse,
         calls.inquire,
+    ]
+
+
+def loan_activities(
+    book: LoanBook, screening: ScreeningProvider, bureau: CreditBureau, accrual: LoanAccrual, clock: LoanClock
+) -> list[Callable[..., Any]]:
+    """Return the activities of loans over the given adapters. Their payments need `payment_activities` beside them."""
+    booking, checks = LoanBookActivities(book), LoanCheckActivities(screening, bureau)
+    accruals, clocks = LoanAccrualActivities(accrual), LoanClockActivities(clock)
+    return [
+        booking.record_origination,
+        booking.record_disbursement,
+        booking.record_servicing,
+        booking.read_exposure,
+        checks.screen_applicant,
+        checks.ask_bureau,
+        accruals.accrue_portfolio,
+        clocks.show_clock,
+        clocks.advance_loans,
     ]

@@ -60,11 +60,17 @@ def next_day(account: LoanAccount, servicing: ServicingTerms, after: date) -> tu
 
 def _of_instalment(row: LoanInstalment, servicing: ServicingTerms) -> list[DayEvent]:
     late = servicing.late_fee
-    events = [DayEvent(row.due_on - timedelta(days=days), DayEventKind.REMIND, row.number)
-              for days in servicing.reminder_days if days]
+    events = [
+        DayEvent(row.due_on - timedelta(days=days), DayEventKind.REMIND, row.number)
+        for days in servicing.reminder_days
+        if days
+    ]
     events.append(DayEvent(row.due_on, DayEventKind.FALL_DUE, row.number))
-    events += [DayEvent(row.due_on + timedelta(days=days), DayEventKind.COLLECT_AGAIN, row.number)
-               for days in servicing.retry_days if days]
+    events += [
+        DayEvent(row.due_on + timedelta(days=days), DayEventKind.COLLECT_AGAIN, row.number)
+        for days in servicing.retry_days
+        if days
+    ]
     if (late.amount or late.percent) and not row.late_fee_charged:
         on = row.due_on + timedelta(days=late.grace_days + 1)
         events.append(DayEvent(on, DayEventKind.CHARGE_LATE_FEE, row.number))
@@ -77,6 +83,7 @@ def _of_loan(account: LoanAccount) -> list[DayEvent]:
         events.append(DayEvent(account.paused_until, DayEventKind.RESUME))
     oldest = next((row for row in account.instalments if row.total_unpaid), None)
     if oldest is not None and oldest.unpaid(Portion.PRINCIPAL) + oldest.unpaid(Portion.INTEREST):
-        events += [DayEvent(oldest.due_on + timedelta(days=start), DayEventKind.ENTER_BUCKET)
-                   for start in BUCKET_STARTS]
+        events += [
+            DayEvent(oldest.due_on + timedelta(days=start), DayEventKind.ENTER_BUCKET) for start in BUCKET_STARTS
+        ]
     return events

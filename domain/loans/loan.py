@@ -25,7 +25,7 @@ ENDED = frozenset({LoanStatus.REJECTED, LoanStatus.WITHDRAWN_BY_CLIENT, LoanStat
 
 @dataclass(frozen=True, slots=True)
 class Loan:
-    """One loan. `business_date` is the day up to which it is served; the amounts are those of that day."""
+    """One loan. `business_date` is the day whose amounts these are; `served_through` the last day done, on a test clock."""
 
     tenant_id: str
     id: str
@@ -58,6 +58,7 @@ class Loan:
     paused_until: date | None = None
     failure_code: str | None = None
     failure_message: str | None = None
+    served_through: date | None = None
     version: int = 1
 
     @classmethod

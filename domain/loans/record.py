@@ -1,5 +1,4 @@
-"""What one step of a loan writes in one transaction: the booking, the rows clients read, its timeline, and the accrual of
-interest up to that day.
+"""What one step of a loan writes in one transaction: the booking, the rows clients read, its timeline, the accrual.
 
 Invariant: all of a record is written or none of it, and writing it again changes nothing.
 """

@@ -32,7 +32,8 @@ def test_an_unknown_currency_is_refused(code: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "currency", "minor"), [("29.33", "USD", 2933), ("500", "JPY", 500), ("1.234", "KWD", 1234), ("0", "USD", 0)]
+    ("text", "currency", "minor"),
+    [("29.33", "USD", 2933), ("500", "JPY", 500), ("1.234", "KWD", 1234), ("0", "USD", 0)],
 )
 def test_major_units_are_read_exactly(text: str, currency: str, minor: int) -> None:
     money = Money.from_major(text, currency)

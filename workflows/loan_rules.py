@@ -1,0 +1,176 @@
+"""Which command a loan takes when: the refusals, before anything happens.
+
+Invariant: pure; it raises a DomainError or lets the command pass, and what passes can only fail at the ledger or a gateway.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+
+from domain.errors import DomainError, IllegalTransition, InvalidAmount
+from domain.loans.account import LoanAccount
+from domain.loans.changes import Restructure, restructure
+from domain.loans.charges import waive
+from domain.loans.errors import LoanTermsError
+from domain.loans.loan import Loan
+from domain.loans.proposals import MAX_OPEN_PROPOSALS, Proposal, ProposalKind, ProposalNotOpen, require_actor
+from domain.loans.receipts import reverse
+from domain.loans.status import LoanAction, LoanStatus
+from domain.money import positive
+from workflows.loan_messages import (
+    AcceptOffer,
+    ApproveApplication,
+    ChargeOff,
+    CheckProposal,
+    DeclineApplication,
+    LoanCommand,
+    LoanState,
+    PauseLoan,
+    PayOff,
+    Recover,
+    RefundOverpayment,
+    Repay,
+    RestructureLoan,
+    ResumeLoan,
+    RetryDisbursement,
+    ReverseRepayment,
+    WaiveCharge,
+    WithdrawApplication,
+    WriteOff,
+)
+
+_S = LoanStatus
+
+
+class NoMandate(DomainError):
+    """Money is to be taken, and nobody said from where."""
+
+    code = "no_mandate"
+    advice = "Send a source: a wallet account or a card token."
+
+
+class NotReferred(DomainError):
+    """No person is asked to decide on this application now."""
+
+    code = "not_referred"
+    advice = "Read the loan: the rules decide it, or have decided it."
+
+
+def check(command: LoanCommand, state: LoanState, on: date, *, disbursement_is_stuck: bool) -> None:  # noqa: C901
+    """Raise a DomainError when the command is not allowed now."""
+    loan = state.loan
+    if hasattr(command, "actor"):
+        require_actor(command.actor)
+    match command:
+        case AcceptOffer():
+            loan.require(LoanAction.ACCEPT)
+        case WithdrawApplication():
+            if loan.status is not _S.APPROVED:
+                loan.require(LoanAction.WITHDRAW)
+        case ApproveApplication() | DeclineApplication():
+            _require_referred(loan)
+            if isinstance(command, ApproveApplication):
+                _require_room(state, ProposalKind.APPROVAL)
+        case RetryDisbursement():
+            loan.require(LoanAction.DISBURSE)
+            if not disbursement_is_stuck:
+                raise IllegalTransition("loan", "being paid out", "retry_disbursement")
+        case Repay(amount_minor=amount):
+            positive(amount, loan.currency)
+            _require_source(command, loan)
+            loan.require(LoanAction.REPAY_IN_FULL)
+        case PayOff():
+            _require_source(command, loan)
+            loan.require(LoanAction.REPAY_IN_FULL)
+        case RefundOverpayment():
+            loan.require(LoanAction.REFUND_CREDIT_BALANCE)
+        case ReverseRepayment(number=number):
+            loan.require_status(_S.ACTIVE, _S.OVERPAID, _S.CLOSED_OBLIGATIONS_MET, to="reverse_repayment")
+            reverse(_account(state), number, on)
+        case WaiveCharge():
+            loan.require_status(_S.ACTIVE, to="waive_charge")
+            waive(_account(state), command.instalment, command.portion, command.amount_minor)
+        case PauseLoan(until=until):
+            loan.require_status(_S.ACTIVE, to="pause")
+            if until <= on:
+                raise LoanTermsError("until", f"it is not after {on}.", advice="Send a later day.")
+        case ResumeLoan():
+            if not _account(state).is_paused(on):
+                raise IllegalTransition("loan", "not paused", "resume")
+        case RestructureLoan(change=change):
+            loan.require_status(_S.ACTIVE, to="restructure")
+            _require_room(state, ProposalKind.RESTRUCTURE)
+            check_restructure(state, change, on)
+        case ChargeOff():
+            loan.require_status(_S.ACTIVE, to="charge_off")
+            if loan.charged_off_on is not None:
+                raise IllegalTransition("loan", "charged off already", "charge_off")
+        case WriteOff():
+            loan.require(LoanAction.WRITE_OFF)
+            _require_room(state, ProposalKind.WRITE_OFF)
+        case CheckProposal(number=number, actor=actor, approve=approve):
+            check_proposal(state, number, actor, on, approve=approve)
+        case Recover(amount_minor=amount):
+            positive(amount, loan.currency)
+            _require_source(command, loan)
+            loan.require_status(_S.CLOSED_WRITTEN_OFF, to="recover")
+            if loan.recovered_minor + amount > loan.written_off_minor:
+                raise InvalidAmount("More would be recovered than was written off.", advice="Send at most the rest.")
+
+
+def check_restructure(state: LoanState, change: Restructure, on: date) -> None:
+    """Raise a DomainError when the new terms cannot be."""
+    account = _account(state)
+    if not account.principal_outstanding:
+        raise IllegalTransition("loan", "without principal", "restructure")
+    restructure(account, change, on)
+
+
+def check_proposal(state: LoanState, number: int, actor: str, on: date, *, approve: bool) -> Proposal:
+    """Return an open proposal that this person may decide, or raise a DomainError."""
+    found = next((each for each in state.proposals if each.number == number), None)
+    if found is None:
+        raise ProposalNotOpen(f"There is no open proposal {number}.")
+    found.checked(actor, found.made_at, approve=approve)
+    if not approve:
+        return found
+    match found.kind:
+        case ProposalKind.APPROVAL:
+            _require_referred(state.loan)
+        case ProposalKind.WRITE_OFF:
+            state.loan.require(LoanAction.WRITE_OFF)
+        case ProposalKind.RESTRUCTURE:
+            state.loan.require_status(_S.ACTIVE, to="restructure")
+            if found.restructure is not None:
+                check_restructure(state, found.restructure, on)
+    return found
+
+
+def is_referred(loan: Loan) -> bool:
+    """Return whether a person must decide on the application."""
+    if loan.status is _S.KYC_PENDING:
+        return loan.screening_outcome is not None
+    return loan.status is _S.UNDERWRITING and loan.decision is not None
+
+
+def _require_referred(loan: Loan) -> None:
+    if not is_referred(loan):
+        raise NotReferred(f"A loan that is {loan.status} asks no person for a decision.")
+
+
+def _require_room(state: LoanState, kind: ProposalKind) -> None:
+    if len(state.proposals) >= MAX_OPEN_PROPOSALS:
+        raise ProposalNotOpen(f"{MAX_OPEN_PROPOSALS} proposals are open already.", advice="Decide those first.")
+    if any(each.kind is kind for each in state.proposals):
+        raise ProposalNotOpen(f"A proposal of this kind ({kind}) is open already.", advice="Have it decided first.")
+
+
+def _require_source(command: Repay | PayOff | Recover, loan: Loan) -> None:
+    if command.source is None and loan.application.mandate is None:
+        raise NoMandate("The loan has no mandate, and no source was sent.")
+
+
+def _account(state: LoanState) -> LoanAccount:
+    if state.account is None:
+        raise IllegalTransition("loan", state.loan.status, "do this before it is paid out")
+    return state.account

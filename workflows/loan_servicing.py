@@ -1,0 +1,417 @@
+"""A running loan: what each day brings, money that comes in and goes back, and what is decided about it.
+
+Invariants
+- One thing at a time, each ending in one record: booking, rows and timeline together, interest accrued up to that day first.
+- Penalty interest is brought up to the day before anything else is booked, so that what is owed is true when money comes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+
+from temporalio import workflow
+from temporalio.exceptions import ApplicationError
+
+from activities.loan_book import LoanBookActivities
+from domain.loans import booking, closing
+from domain.loans.account import LoanAccount
+from domain.loans.agenda import DayEvent, DayEventKind
+from domain.loans.application import Mandate
+from domain.loans.changes import Restructure, restructure
+from domain.loans.charges import Charged, charge_instalment_fees, charge_late_fee, charge_penalties, waive
+from domain.loans.loan import Loan
+from domain.loans.receipts import Receipt, is_settled, receive, reverse
+from domain.loans.restructure import PrepaymentEffect
+from domain.loans.status import LoanAction, LoanStatus
+from domain.money import Money
+from domain.payments.payment import Payment
+from domain.payments.status import PaymentStatus
+from workflows.loan_journal import LoanJournal
+from workflows.loan_messages import Recover, Repay, ReverseRepayment, WaiveCharge
+from workflows.loan_money import LoanMoney
+
+PAYMENT_DECLINED = "payment_declined"
+"""Failure type: the money was not to be had; nothing was booked."""
+
+_RECORD = LoanBookActivities.record_servicing
+
+
+class LoanServicing:
+    """The loan from payout to closing."""
+
+    def __init__(self, journal: LoanJournal, money: LoanMoney) -> None:
+        self._journal = journal
+        self._money = money
+
+    @property
+    def _loan(self) -> Loan:
+        return self._journal.loan
+
+    @property
+    def _account(self) -> LoanAccount:
+        return self._journal.account
+
+    @property
+    def _is_charged_off(self) -> bool:
+        return self._account.charged_off_on is not None
+
+    def _amount(self, minor: int) -> Money:
+        return Money(minor, self._loan.currency)
+
+    def _charged(self, on: date) -> Charged:
+        """Fees of instalments that have fallen due, and penalty interest up to a day."""
+        fees = charge_instalment_fees(self._account, on)
+        penalties = charge_penalties(fees.account, self._loan.application.servicing.penalty, on)
+        return Charged(penalties.account, fees.fees, penalties.penalties)
+
+    async def _write(
+        self,
+        account: LoanAccount,
+        on: date,
+        name: str,
+        text: str,
+        *,
+        loan: Loan | None = None,
+        charged: Charged | None = None,
+        **rest: object,
+    ) -> None:
+        """Write a step with the standing it leaves; charges are booked in an entry of their own unless one is given."""
+        after = (loan or self._loan).standing(account, on)
+        if charged is not None:
+            rest["entry"] = booking.charge(after, charged, after.version + 1, charged_off=self._is_charged_off)
+        await self._journal.write_or_fail(_RECORD, after, name, text, account=account, **rest)
+
+    # What the days bring
+
+    async def serve_day(self, events: tuple[DayEvent, ...]) -> None:
+        """Do what a day's events ask for, in their order. An event that another has settled is left out."""
+        for event in events:
+            match event.kind:
+                case DayEventKind.REMIND:
+                    await self._remind(event)
+                case DayEventKind.RESUME:
+                    await self.resume(event.on, "the calendar")
+                case DayEventKind.FALL_DUE:
+                    await self._fall_due(event)
+                case DayEventKind.COLLECT_AGAIN:
+                    if self._is_unpaid(event.number):
+                        await self._collect_due(event.on)
+                case DayEventKind.CHARGE_LATE_FEE:
+                    await self._charge_late(event)
+                case DayEventKind.ENTER_BUCKET:
+                    await self._note_lateness(event.on)
+
+    async def end_day(self, on: date) -> None:
+        """Bring the books up to a day without events: a test clock has reached it."""
+        charged = self._charged(on)
+        loan = replace(self._loan, served_through=on)
+        await self._write(
+            charged.account, on, "clock_advanced", f"The test clock shows {on}", loan=loan, charged=charged
+        )
+
+    def _is_unpaid(self, number: int) -> bool:
+        row = self._account.numbered(number)
+        return row is not None and row.total_unpaid > 0
+
+    async def _remind(self, event: DayEvent) -> None:
+        row = self._account.numbered(event.number)
+        if row is None or self._account.is_paused(event.on):
+            return
+        amount = self._amount(row.total_unpaid + (0 if row.fee_charged else row.scheduled_fee))
+        await self._write(
+            self._account, event.on, "reminded", f"{amount} will be due on {row.due_on}", amount_minor=amount.minor
+        )
+
+    async def _fall_due(self, event: DayEvent) -> None:
+        charged = self._charged(event.on)
+        row = charged.account.numbered(event.number)
+        due = self._amount(0 if row is None else row.total_unpaid)
+        await self._write(
+            charged.account,
+            event.on,
+            "instalment_due",
+            f"Instalment {event.number} of {due} is due",
+            charged=charged,
+            amount_minor=due.minor,
+        )
+        await self._collect_due(event.on)
+
+    async def _collect_due(self, on: date) -> None:
+        """Collect all that is due by mandate. A refusal is noted; the agenda names the days of the next tries."""
+        mandate = self._loan.application.mandate
+        if mandate is None or self._account.is_paused(on):
+            return
+        charged = self._charged(on)
+        amount = charged.account.amount_due(on)
+        if not amount:
+            return
+        paid = await self._take(amount, mandate, "collection")
+        if paid.status is PaymentStatus.SUCCEEDED:
+            await self._book_repayment(paid, on, None)
+            return
+        await self._write(
+            charged.account,
+            on,
+            "collection_failed",
+            f"{self._amount(amount)} could not be collected: {paid.failure_message or paid.status}",
+            loan=self._loan.failed(paid.failure_code or "payment_failed", paid.failure_message or ""),
+            charged=charged,
+            amount_minor=amount,
+            payment_id=paid.id,
+        )
+
+    async def _charge_late(self, event: DayEvent) -> None:
+        before = self._charged(event.on)
+        charged = charge_late_fee(before.account, self._loan.application.servicing, event.number, event.on)
+        if not charged.fees:
+            return
+        await self._write(
+            charged.account,
+            event.on,
+            "late_fee_charged",
+            f"Late fee of {self._amount(charged.fees)} for instalment {event.number}",
+            charged=Charged(charged.account, before.fees + charged.fees, before.penalties),
+            amount_minor=charged.fees,
+        )
+
+    async def _note_lateness(self, on: date) -> None:
+        charged = self._charged(on)
+        late = charged.account.delinquency(on)
+        if late.days_past_due:
+            await self._write(
+                charged.account,
+                on,
+                "past_due",
+                f"{late.days_past_due} days past due with {self._amount(late.overdue)} (bucket {late.bucket.name})",
+                charged=charged,
+                amount_minor=late.overdue,
+            )
+
+    # Money
+
+    async def repay(self, command: Repay, on: date) -> None:
+        """Take a repayment. Raises ApplicationError of type PAYMENT_DECLINED when the money was not to be had."""
+        paid = await self._take_or_fail(command.amount_minor, command.source, "repayment")
+        await self._book_repayment(paid, on, command.effect)
+
+    async def pay_off(self, source: Mandate | None, on: date) -> None:
+        """Take all that is owed today."""
+        owed = self._charged(on).account.owed(on).total
+        paid = await self._take_or_fail(owed, source, "payoff")
+        await self._book_repayment(paid, on, None)
+
+    async def _take(self, amount: int, source: Mandate, purpose: str) -> Payment:
+        state = self._journal.state
+        self._journal.state = replace(state, payments=state.payments + 1)
+        self._journal.step = f"taking {self._amount(amount)} from {source.source}"
+        return await self._money.collect(self._loan, amount, source, purpose, state.payments + 1)
+
+    async def _take_or_fail(self, amount: int, source: Mandate | None, purpose: str) -> Payment:
+        mandate = source or self._loan.application.mandate
+        if mandate is None:
+            raise ApplicationError("No source was sent.", type="no_mandate", non_retryable=True)
+        paid = await self._take(amount, mandate, purpose)
+        if paid.status is not PaymentStatus.SUCCEEDED:
+            raise ApplicationError(
+                f"{self._amount(amount)} could not be taken: {paid.failure_message or paid.status}.",
+                "Use another source, or try again later.",
+                type=PAYMENT_DECLINED,
+                non_retryable=True,
+            )
+        return paid
+
+    async def _book_repayment(self, paid: Payment, on: date, effect: PrepaymentEffect | None) -> None:
+        charged = self._charged(on)
+        receipt = Receipt(paid.amount_captured_minor, on, paid.id, paid.debit_account)
+        account, repayment = receive(charged.account, receipt, self._loan.application.servicing.strategy, effect)
+        loan = replace(self._loan, failure_code=None, failure_message=None)
+        text = f"{self._amount(repayment.amount)} received"
+        if is_settled(account, on):
+            overpaid = account.overpaid > 0
+            loan = loan.moved(LoanAction.OVERPAY if overpaid else LoanAction.REPAY_IN_FULL)
+            loan = loan if overpaid else replace(loan, closed_on=on)
+            text += "; overpaid" if overpaid else "; the loan is paid off"
+        await self._write(
+            account,
+            on,
+            "repaid",
+            text,
+            loan=loan,
+            entry=booking.repayment(
+                self._loan, repayment, charged, self._loan.version + 1, charged_off=self._is_charged_off
+            ),
+            amount_minor=repayment.amount,
+            payment_id=paid.id,
+        )
+
+    async def refund_overpayment(self, actor: str, on: date) -> None:
+        """Give an overpayment back to the borrower's wallet, which closes the loan."""
+        amount = self._account.overpaid
+        state = self._journal.state
+        self._journal.state = replace(state, payments=state.payments + 1)
+        paid = await self._money.send(
+            self._loan, amount, self._loan.application.funding_account, "overpayment_refund", state.payments + 1
+        )
+        if paid.status is not PaymentStatus.SUCCEEDED:
+            raise ApplicationError(
+                f"The overpayment was not given back: {paid.failure_message or paid.status}.",
+                type=PAYMENT_DECLINED,
+                non_retryable=True,
+            )
+        closed = replace(self._loan.moved(LoanAction.REFUND_CREDIT_BALANCE), closed_on=on)
+        await self._write(
+            replace(self._account, overpaid=0),
+            on,
+            "overpayment_refunded",
+            f"{self._amount(amount)} given back; the loan is closed",
+            loan=closed,
+            entry=booking.refund_overpayment(self._loan, amount, self._loan.version + 1),
+            actor=actor,
+            amount_minor=amount,
+            payment_id=paid.id,
+        )
+
+    async def reverse(self, command: ReverseRepayment, on: date) -> None:
+        """A repayment was taken back: it is owed again, and a closed loan is open again."""
+        charged = self._charged(on)
+        kept = charged.account.overpaid
+        account, undone = reverse(charged.account, command.number, on)
+        loan = self._loan
+        if loan.status is not LoanStatus.ACTIVE:
+            loan = replace(loan.moved(LoanAction.CHARGEBACK), closed_on=None)
+        await self._write(
+            account,
+            on,
+            "repayment_reversed",
+            f"Repayment {undone.number} of {self._amount(undone.amount)} was taken back: {command.reason}",
+            loan=loan,
+            entry=booking.reversal(
+                self._loan,
+                undone,
+                charged,
+                self._loan.version + 1,
+                kept - account.overpaid,
+                charged_off=self._is_charged_off,
+            ),
+            actor=command.actor,
+            amount_minor=undone.amount,
+            payment_id=undone.payment_id,
+        )
+
+    async def recover(self, command: Recover, on: date) -> None:
+        """Take money on a claim that was given up."""
+        paid = await self._take_or_fail(command.amount_minor, command.source, "recovery")
+        amount = paid.amount_captured_minor
+        await self._write(
+            self._account,
+            on,
+            "recovered",
+            f"{self._amount(amount)} recovered",
+            loan=replace(self._loan, recovered_minor=self._loan.recovered_minor + amount),
+            entry=booking.recovery(self._loan, amount, self._loan.version + 1),
+            actor=command.actor,
+            amount_minor=amount,
+            payment_id=paid.id,
+        )
+
+    # Decisions
+
+    async def waive(self, command: WaiveCharge, on: date) -> None:
+        """Give up an unpaid fee or penalty."""
+        before = self._charged(on)
+        waived = waive(before.account, command.instalment, command.portion, command.amount_minor)
+        account, loan = waived.account, self._loan
+        if is_settled(account, on):
+            account = replace(account, accrual_ended=account.accrued(on))
+            loan = replace(loan.moved(LoanAction.REPAY_IN_FULL), closed_on=on)
+        charged = Charged(account, before.fees + waived.fees, before.penalties + waived.penalties)
+        await self._write(
+            account,
+            on,
+            "charge_waived",
+            f"{self._amount(command.amount_minor)} of instalment {command.instalment} waived. {command.note}".strip(),
+            loan=loan,
+            charged=charged,
+            actor=command.actor,
+            amount_minor=command.amount_minor,
+        )
+
+    async def pause(self, until: date, actor: str, note: str, on: date) -> None:
+        """Rest collections and charges until a day."""
+        charged = self._charged(on)
+        await self._write(
+            replace(charged.account, paused_until=until),
+            on,
+            "paused",
+            f"Paused until {until}. {note}".strip(),
+            charged=charged,
+            actor=actor,
+        )
+
+    async def resume(self, on: date, actor: str) -> None:
+        """End a pause. Its days earn no penalty interest."""
+        charged = self._charged(on)
+        await self._write(
+            replace(charged.account, paused_until=None),
+            on,
+            "resumed",
+            "The pause is over",
+            charged=charged,
+            actor=actor,
+        )
+
+    async def change_terms(self, change: Restructure, actor: str, on: date) -> None:
+        """Restructure the loan."""
+        charged = self._charged(on)
+        done = restructure(charged.account, change, on)
+        await self._write(
+            done.account,
+            on,
+            "restructured",
+            f"Restructured: {change.kind.value.replace('_', ' ')}",
+            entry=booking.capitalize(
+                self._loan, charged, done.capitalized, self._loan.version + 1, charged_off=self._is_charged_off
+            ),
+            actor=actor,
+        )
+
+    async def charge_off(self, actor: str, note: str, on: date) -> None:
+        """Expect nothing any more: accounting only."""
+        charged = self._charged(on)
+        account = closing.charge_off(charged.account, on)
+        owed = charged.account.owed(on)
+        await self._write(
+            account,
+            on,
+            "charged_off",
+            f"Charged off with {self._amount(owed.total)} owed. {note}".strip(),
+            entry=booking.charge_off(self._loan, owed, charged, self._loan.version + 1),
+            actor=actor,
+            amount_minor=owed.total,
+        )
+
+    async def write_off(self, actor: str, on: date) -> None:
+        """Give the claim up."""
+        charged = self._charged(on)
+        owed = charged.account.owed(on)
+        loan = replace(self._loan.moved(LoanAction.WRITE_OFF), closed_on=on, written_off_minor=owed.total)
+        await self._write(
+            closing.write_off(charged.account, on),
+            on,
+            "written_off",
+            f"Written off with {self._amount(owed.total)} owed",
+            loan=loan,
+            entry=booking.write_off(
+                self._loan, owed, charged, self._loan.version + 1, charged_off=self._is_charged_off
+            ),
+            actor=actor,
+            amount_minor=owed.total,
+        )
+
+    async def note_cancellation(self, on: date) -> None:
+        """A debt does not end because somebody presses cancel in Temporal."""
+        workflow.logger.warning("cancellation of a running loan has no effect", extra={"loan_id": self._loan.id})
+        await self._write(
+            self._account, on, "cancellation_ignored", "Cancelled in Temporal: a running loan goes on being served"
+        )
