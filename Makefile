@@ -9,7 +9,7 @@ PACKAGES := domain activities workflows infra api workers
 DEMO_ARGS ?=
 RUN_ARGS ?=
 BENCH_ARGS ?=
-PYTEST_ARGS ?=
+PYTEST_ARGS ?= -n 2 --dist loadfile
 
 .PHONY: help setup demo run test check lint types imports replay bench clean distclean
 
@@ -40,8 +40,8 @@ types: setup
 imports: setup
 	@echo "import rules …" && $(BIN)/lint-imports
 
-replay: setup ## replay the recorded histories against the workflows as they are now
-	@$(BIN)/python -m pytest -q tests/replay $(PYTEST_ARGS)
+replay: setup ## replay the recorded histories, and the newest of a stack that runs, against the workflows as they are
+	@$(BIN)/python -m workers.replay tests/replay/histories
 
 bench: setup ## measure payments, ledger and references side by side
 	@$(BIN)/clearhold bench $(BENCH_ARGS)

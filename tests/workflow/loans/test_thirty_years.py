@@ -6,14 +6,17 @@ from datetime import date
 from decimal import Decimal
 
 import pytest
+from temporalio.client import Client
 
 from domain.loans.credit import CreditApplication
 from domain.loans.status import LoanStatus
 from tests.support import loan_world as support
-from tests.support.loan_world import LoanWorld, application, terms
+from tests.support.loan_world import LoanWorld, application, loan_world, terms
+from workflows.loan import LoanWorkflow
+from workflows.loan_messages import Repay
 
-MAX_EVENTS = 5_000
-MAX_BYTES = 6_000_000
+MAX_EVENTS = 2_500
+MAX_BYTES = 2_500_000
 
 GOOD_CREDIT = CreditApplication.parse(
     {
@@ -48,4 +51,24 @@ async def test_thirty_years_of_months_are_paid_and_no_history_grows(
         about = (await loans.client.get_workflow_handle(loan.id, run_id=run.run_id).describe()).raw_description
         assert about.workflow_execution_info.history_length < MAX_EVENTS
         assert about.workflow_execution_info.history_size_bytes < MAX_BYTES
-        print(about.workflow_execution_info.history_length, about.workflow_execution_info.history_size_bytes)
+
+
+async def test_a_command_repeated_in_a_later_run_is_not_done_again(loans: LoanWorld) -> None:
+    loan, handle = await loans.active(max_days_per_run=2)
+    loans.give("borrower", 50_000)
+    await handle.execute_update(LoanWorkflow.repay, Repay(1_000), id="upd_1")
+    await loans.advance(handle, date(2026, 6, 20))
+    runs = [run async for run in loans.client.list_workflows(f"WorkflowId = '{loan.id}'")]
+    assert len(runs) >= 2
+    before = len(loans.book.repayments)
+    again = await handle.execute_update(LoanWorkflow.repay, Repay(1_000), id="upd_1")
+    assert again.status is LoanStatus.ACTIVE
+    assert len(loans.book.repayments) == before
+
+
+async def test_a_loan_replays_from_the_beginning_at_every_step(client: Client) -> None:
+    async with loan_world(client, max_cached_workflows=0) as loans:
+        _, handle = await loans.active(max_days_per_run=4)
+        loans.give("borrower", 20_000)
+        closed = await loans.advance(handle, date(2027, 1, 15))
+        assert closed.status is LoanStatus.CLOSED_OBLIGATIONS_MET

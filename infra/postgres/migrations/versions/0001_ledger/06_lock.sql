@@ -4,16 +4,16 @@ create type ledger_standing as (
   -- by account
   currency text[], closed boolean[], debits_capped boolean[], credits_capped boolean[],
   debits_pending bigint[], debits_posted bigint[], credits_pending bigint[], credits_posted bigint[],
-  -- by name of the batch: the holds booked before, `none` for a transfer that is no hold
+  -- by hold (see hold_at of ledger_batch): those booked before, `none` for a transfer that is no hold
   hold_id bigint[], hold_state text[], hold_left bigint[], hold_expires timestamptz[],
   hold_debit_at integer[], hold_credit_at integer[],
-  key_used boolean[],       -- by name: whether a transfer has it as its key
-  digests bytea[]           -- by entry key: the digest of the entry that has it
+  key_used boolean[],       -- by name: whether a transfer has it as its key (when looked up)
+  digests bytea[]           -- by entry key: the digest of the entry that has it (when looked up)
 );
 
 -- Lock the accounts in the order of their ids, which every writer keeps, so that no two wait for each other; then read.
--- A hold is guarded by the locks of its two accounts.
-create function ledger_lock(p_batch ledger_batch, p_now timestamptz) returns ledger_standing
+-- A hold is guarded by the locks of its two accounts. Keys are looked up when asked for.
+create function ledger_lock(p_batch ledger_batch, p_look_up_keys boolean, p_now timestamptz) returns ledger_standing
 language plpgsql as $$
 #variable_conflict use_column
 declare
@@ -36,9 +36,8 @@ begin
       join ledger_holds h on h.credit_account_id = a.account_id and h.state = 'pending' and h.expires_at <= p_now
       where b.credits_must_not_exceed_debits
       union
-      select h.transfer_id
-      from unnest(p_batch.lines) l
-      join ledger_holds h on h.transfer_id = l.settles and h.state = 'pending' and h.expires_at <= p_now);
+      select transfer_id from ledger_holds
+      where transfer_id = any(p_batch.settled) and state = 'pending' and expires_at <= p_now);
     if cardinality(v_due) > 0 then
       perform ledger_release_due(v_due, p_batch.accounts, p_now);
     end if;
@@ -57,7 +56,7 @@ begin
       using errcode = 'data_corrupted', hint = 'Run `clearhold ledger verify`.';
   end if;
 
-  if p_batch.settles then
+  if p_batch.settled is not null then
     for v_found in
       select l.position, l.settles, h.state, h.remaining_minor, h.expires_at
       from unnest(p_batch.lines) l
@@ -79,6 +78,9 @@ begin
     end loop;
   end if;
 
+  if not p_look_up_keys then
+    return v_standing;
+  end if;
   for v_found in
     select d.n, e.content_digest
     from unnest(p_batch.drafts) with ordinality as d(ordinal, first_line, last_line, tenant_id, key, payment_id,
@@ -87,15 +89,14 @@ begin
       select content_digest from ledger_entries where key = d.key and tenant_id = d.tenant_id limit 1
     ) e
   loop
-    v_standing.digests[p_batch.entry_key_at[v_found.n]] := v_found.content_digest;
+    v_standing.digests[coalesce(p_batch.entry_key_at[v_found.n], v_found.n)] := v_found.content_digest;
   end loop;
-
   for v_found in
     select l.position
     from unnest(p_batch.lines) l
     cross join lateral (select from ledger_transfers where key = l.key and tenant_id = l.tenant_id limit 1) t
   loop
-    v_standing.key_used[p_batch.name_at[v_found.position]] := true;
+    v_standing.key_used[coalesce(p_batch.name_at[v_found.position], v_found.position)] := true;
   end loop;
   return v_standing;
 end $$;

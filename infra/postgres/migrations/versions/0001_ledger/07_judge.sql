@@ -54,7 +54,7 @@ declare
 begin
   for v_entry in 1 .. cardinality(v_drafts) loop
     v_draft := v_drafts[v_entry];
-    v_by_key := v_entry_key_at[v_entry];
+    v_by_key := coalesce(v_entry_key_at[v_entry], v_entry);
     if v_draft.problem is not null then
       v_results[v_entry] := v_draft.problem;
       continue;
@@ -68,7 +68,7 @@ begin
     v_at := v_draft.first_line;
     while v_at <= v_draft.last_line loop
       v_line := v_lines[v_at];
-      v_name := v_name_at[v_at];
+      v_name := coalesce(v_name_at[v_at], v_at);
       if v_key_used[v_name] then
         v_result := 'exists_with_different_content';
         exit;
@@ -136,9 +136,9 @@ begin
         v_credits_posted[c] := v_credits_posted[c] + v_asked;
       end if;
 
-      v_name := v_name_at[v_at];
+      v_name := coalesce(v_name_at[v_at], v_at);
       v_key_used[v_name] := true;
-      if v_hold_at is not null then  -- a line of the batch may settle this one
+      if v_name_at is not null then  -- a line of the batch may settle this one
         v_hold_state[v_name] := 'none';
         if v_line.kind = 'hold' then
           v_hold_state[v_name] := 'pending';
@@ -178,9 +178,11 @@ begin
         v_credits_pending[c] := v_credits_pending[c] + v_amount[v_at] + v_released[v_at];
         v_credits_posted[c] := v_credits_posted[c] - v_amount[v_at];
       end if;
-      v_name := v_name_at[v_at];
+      v_name := coalesce(v_name_at[v_at], v_at);
       v_key_used[v_name] := false;
-      v_hold_state[v_name] := null;
+      if v_name_at is not null then
+        v_hold_state[v_name] := null;
+      end if;
     end loop;
   end loop;
   return row(v_results, v_failed, v_amount, v_released, v_hold_of, v_debit_at, v_credit_at)::ledger_judgement;

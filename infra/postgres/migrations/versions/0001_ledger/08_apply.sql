@@ -34,10 +34,34 @@ begin
   select p_base + at - 1, p_base + e.first_line - 1, e.tenant_id, (v_lines[at]).key, (v_lines[at]).kind,
          v_accounts[v_debit_at[at]], v_accounts[v_credit_at[at]], v_currency[v_debit_at[at]], v_amount[at],
          v_released[at], v_hold_id[at], (v_lines[at]).is_final,
-         case when v_hold_id[at] is not null and (v_lines[at]).kind = 'capture'
-           then (v_lines[at]).amount_minor is null end,
+         case when (v_lines[at]).kind = 'capture' then (v_lines[at]).amount_minor is null end,
          (v_lines[at]).expires_at, p_now
   from accepted e, generate_series(e.first_line, e.last_line) as at;
+end $$;
+
+-- Whether a key of an entry that was refused is booked already: then `exists`, or the like, is the better answer.
+create function ledger_refuses_known_keys(p_batch ledger_batch, p_judgement ledger_judgement) returns boolean
+language plpgsql as $$
+declare
+  v_results text[] := p_judgement.results;
+  v_drafts ledger_draft[] := p_batch.drafts;
+  v_lines ledger_line[] := p_batch.lines;
+  v_draft ledger_draft;
+begin
+  for v_entry in 1 .. cardinality(v_results) loop
+    v_draft := v_drafts[v_entry];
+    if v_results[v_entry] <> 'created' and v_draft.problem is null and (
+      exists (select from ledger_entries where key = v_draft.key and tenant_id = v_draft.tenant_id)
+      or exists (
+        select from generate_series(v_draft.first_line, v_draft.last_line) as at
+        cross join lateral (
+          select from ledger_transfers where key = (v_lines[at]).key and tenant_id = v_draft.tenant_id limit 1
+        ) t)
+    ) then
+      return true;
+    end if;
+  end loop;
+  return false;
 end $$;
 
 create function ledger_book(p_requests ledger_request[], p_now timestamptz)
@@ -61,22 +85,22 @@ begin
       using errcode = 'program_limit_exceeded', hint = 'Send at most 100000 transfers in one call.';
   end if;
 
+  -- The first try looks no key up, for they are mostly new: a key that is taken shows when it is written, or, for an
+  -- entry that is refused, when that is checked. Then everything is judged again, with every key looked up.
   for v_try in 1 .. c_max_tries loop
     begin
       v_batch := ledger_resolve(p_requests);
-      v_standing := ledger_lock(v_batch, p_now);
-      if v_try = 1 and v_batch.unresolved and v_standing.digests is not null then
-        -- The hold may be of an entry that another batch booked between our two looks: look again.
-        raise unique_violation;
-      end if;
+      v_standing := ledger_lock(v_batch, v_try > 1, p_now);
       v_base := nextval('ledger_batches') << 20;
       v_judgement := ledger_judge(v_batch, v_standing, v_base, p_now);
+      if v_try = 1 and ledger_refuses_known_keys(v_batch, v_judgement) then
+        raise unique_violation;
+      end if;
       if 'created' = any(v_judgement.results) then
         perform ledger_write(v_batch, v_standing, v_judgement, v_base, p_now);
       end if;
       exit;
     exception when unique_violation then
-      -- Another batch took one of our keys since we looked. Nothing is written; judge again what is there now.
       if v_try = c_max_tries then
         raise;
       end if;
