@@ -10,25 +10,22 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import date
 
-from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
 from activities.loan_book import LoanBookActivities
-from domain.loans import booking, closing
-from domain.loans.account import LoanAccount
+from domain.loans import booking
 from domain.loans.agenda import DayEvent, DayEventKind
 from domain.loans.application import Mandate
-from domain.loans.changes import Restructure, restructure
-from domain.loans.charges import Charged, charge_instalment_fees, charge_late_fee, charge_penalties, waive
-from domain.loans.loan import Loan
+from domain.loans.charges import Charged, charge_late_fee
 from domain.loans.receipts import Receipt, is_settled, receive, reverse
 from domain.loans.restructure import PrepaymentEffect
 from domain.loans.status import LoanAction, LoanStatus
-from domain.money import Money
 from domain.payments.payment import Payment
 from domain.payments.status import PaymentStatus
+from workflows.loan_decisions import LoanDecisions
+from workflows.loan_desk import LoanDesk
 from workflows.loan_journal import LoanJournal
-from workflows.loan_messages import Recover, Repay, ReverseRepayment, WaiveCharge
+from workflows.loan_messages import Recover, Repay, ReverseRepayment
 from workflows.loan_money import LoanMoney
 
 PAYMENT_DECLINED = "payment_declined"
@@ -37,50 +34,13 @@ PAYMENT_DECLINED = "payment_declined"
 _RECORD = LoanBookActivities.record_servicing
 
 
-class LoanServicing:
+class LoanServicing(LoanDesk):
     """The loan from payout to closing."""
 
-    def __init__(self, journal: LoanJournal, money: LoanMoney) -> None:
-        self._journal = journal
+    def __init__(self, journal: LoanJournal, money: LoanMoney, decisions: LoanDecisions) -> None:
+        super().__init__(journal)
         self._money = money
-
-    @property
-    def _loan(self) -> Loan:
-        return self._journal.loan
-
-    @property
-    def _account(self) -> LoanAccount:
-        return self._journal.account
-
-    @property
-    def _is_charged_off(self) -> bool:
-        return self._account.charged_off_on is not None
-
-    def _amount(self, minor: int) -> Money:
-        return Money(minor, self._loan.currency)
-
-    def _charged(self, on: date) -> Charged:
-        """Fees of instalments that have fallen due, and penalty interest up to a day."""
-        fees = charge_instalment_fees(self._account, on)
-        penalties = charge_penalties(fees.account, self._loan.application.servicing.penalty, on)
-        return Charged(penalties.account, fees.fees, penalties.penalties)
-
-    async def _write(
-        self,
-        account: LoanAccount,
-        on: date,
-        name: str,
-        text: str,
-        *,
-        loan: Loan | None = None,
-        charged: Charged | None = None,
-        **rest: object,
-    ) -> None:
-        """Write a step with the standing it leaves; charges are booked in an entry of their own unless one is given."""
-        after = (loan or self._loan).standing(account, on)
-        if charged is not None:
-            rest["entry"] = booking.charge(after, charged, after.version + 1, charged_off=self._is_charged_off)
-        await self._journal.write_or_fail(_RECORD, after, name, text, account=account, **rest)
+        self._decisions = decisions
 
     # What the days bring
 
@@ -91,7 +51,7 @@ class LoanServicing:
                 case DayEventKind.REMIND:
                     await self._remind(event)
                 case DayEventKind.RESUME:
-                    await self.resume(event.on, "the calendar")
+                    await self._decisions.resume(event.on, "the calendar")
                 case DayEventKind.FALL_DUE:
                     await self._fall_due(event)
                 case DayEventKind.COLLECT_AGAIN:
@@ -313,105 +273,4 @@ class LoanServicing:
             actor=command.actor,
             amount_minor=amount,
             payment_id=paid.id,
-        )
-
-    # Decisions
-
-    async def waive(self, command: WaiveCharge, on: date) -> None:
-        """Give up an unpaid fee or penalty."""
-        before = self._charged(on)
-        waived = waive(before.account, command.instalment, command.portion, command.amount_minor)
-        account, loan = waived.account, self._loan
-        if is_settled(account, on):
-            account = replace(account, accrual_ended=account.accrued(on))
-            loan = replace(loan.moved(LoanAction.REPAY_IN_FULL), closed_on=on)
-        charged = Charged(account, before.fees + waived.fees, before.penalties + waived.penalties)
-        await self._write(
-            account,
-            on,
-            "charge_waived",
-            f"{self._amount(command.amount_minor)} of instalment {command.instalment} waived. {command.note}".strip(),
-            loan=loan,
-            charged=charged,
-            actor=command.actor,
-            amount_minor=command.amount_minor,
-        )
-
-    async def pause(self, until: date, actor: str, note: str, on: date) -> None:
-        """Rest collections and charges until a day."""
-        charged = self._charged(on)
-        await self._write(
-            replace(charged.account, paused_until=until),
-            on,
-            "paused",
-            f"Paused until {until}. {note}".strip(),
-            charged=charged,
-            actor=actor,
-        )
-
-    async def resume(self, on: date, actor: str) -> None:
-        """End a pause. Its days earn no penalty interest."""
-        charged = self._charged(on)
-        await self._write(
-            replace(charged.account, paused_until=None),
-            on,
-            "resumed",
-            "The pause is over",
-            charged=charged,
-            actor=actor,
-        )
-
-    async def change_terms(self, change: Restructure, actor: str, on: date) -> None:
-        """Restructure the loan."""
-        charged = self._charged(on)
-        done = restructure(charged.account, change, on)
-        await self._write(
-            done.account,
-            on,
-            "restructured",
-            f"Restructured: {change.kind.value.replace('_', ' ')}",
-            entry=booking.capitalize(
-                self._loan, charged, done.capitalized, self._loan.version + 1, charged_off=self._is_charged_off
-            ),
-            actor=actor,
-        )
-
-    async def charge_off(self, actor: str, note: str, on: date) -> None:
-        """Expect nothing any more: accounting only."""
-        charged = self._charged(on)
-        account = closing.charge_off(charged.account, on)
-        owed = charged.account.owed(on)
-        await self._write(
-            account,
-            on,
-            "charged_off",
-            f"Charged off with {self._amount(owed.total)} owed. {note}".strip(),
-            entry=booking.charge_off(self._loan, owed, charged, self._loan.version + 1),
-            actor=actor,
-            amount_minor=owed.total,
-        )
-
-    async def write_off(self, actor: str, on: date) -> None:
-        """Give the claim up."""
-        charged = self._charged(on)
-        owed = charged.account.owed(on)
-        loan = replace(self._loan.moved(LoanAction.WRITE_OFF), closed_on=on, written_off_minor=owed.total)
-        await self._write(
-            closing.write_off(charged.account, on),
-            on,
-            "written_off",
-            f"Written off with {self._amount(owed.total)} owed",
-            loan=loan,
-            entry=booking.write_off(
-                self._loan, owed, charged, self._loan.version + 1, charged_off=self._is_charged_off
-            ),
-            actor=actor,
-            amount_minor=owed.total,
-        )
-
-    async def note_cancellation(self, on: date) -> None:
-        """A debt does not end because somebody presses cancel in Temporal."""
-        workflow.logger.warning("cancellation of a running loan has no effect", extra={"loan_id": self._loan.id})
-        await self._write(
-            self._account, on, "cancellation_ignored", "Cancelled in Temporal: a running loan goes on being served"
         )

@@ -202,7 +202,7 @@ class LoanAccount:
 
     def delinquency(self, on: date) -> Delinquency:
         """Return how late the loan is on a day."""
-        return delinquency_on([each.balance() for each in self.instalments], on)
+        return delinquency_on([each.balance() for each in self.instalments if each.due_on < on], on)
 
     def is_paused(self, on: date) -> bool:
         """Return whether collections and charges rest on a day."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
@@ -14,11 +15,14 @@ from domain.ledger.accounts import NormalSide
 from domain.ledger.entries import JournalEntry, post
 from domain.loans import booking
 from domain.loans.account import LoanAccount
+from domain.loans.allocation import Strategy
 from domain.loans.application import LoanApplication
+from domain.loans.charges import Charged
 from domain.loans.day_count import DayCount
 from domain.loans.loan import Loan
+from domain.loans.receipts import Receipt, receive
 from domain.loans.record import LoanEvent, LoanRecord, position_of
-from domain.loans.status import LoanStatus
+from domain.loans.status import LoanAction, LoanStatus
 from infra.postgres.ledger import PostgresLedger
 from infra.postgres.loan_accrual import PostgresLoanAccrual, measure_accrual
 from infra.postgres.loan_book import PostgresLoanBook
@@ -41,8 +45,6 @@ async def lend(
     capital, principal = "loans:capital:USD", f"loan:{asked.id}:principal"
     key = f"{asked.id}:test:1"
     entry = JournalEntry("default", key, (post(key, principal, capital, asked.terms.principal, "USD"),), asked.id)
-    from dataclasses import replace
-
     loan = replace(draft, status=LoanStatus.ACTIVE, disbursed_on=START, disbursed_minor=asked.terms.principal).standing(
         account, START
     )
@@ -147,8 +149,6 @@ async def test_what_happened_to_a_loan_cannot_be_rewritten(
 
 async def test_a_record_written_twice_changes_nothing(pool: Pool, ledger: PostgresLedger) -> None:
     asked, account = await lend(pool, ledger, 1)
-    from dataclasses import replace
-
     loan = replace(Loan.apply(asked, START), status=LoanStatus.ACTIVE, disbursed_on=START, disbursed_minor=120_000)
     again = LoanRecord(
         loan.standing(account, START),
@@ -159,3 +159,30 @@ async def test_a_record_written_twice_changes_nothing(pool: Pool, ledger: Postgr
     assert (await book.record(again)).result == "exists"
     other = replace(again, event=replace(again.event, key=f"{asked.id}:other:1"))
     assert (await book.record(other)).result == "loan_is_ahead"
+
+
+async def test_a_loan_paid_off_behind_the_batch_gives_the_days_too_many_back(
+    pool: Pool, ledger: PostgresLedger
+) -> None:
+    asked, account = await lend(pool, ledger, 1)
+    await PostgresLoanAccrual(pool).accrue_page(FIRST, START + timedelta(days=10), 100)
+    day = START + timedelta(days=5)
+    owed = account.owed(day)
+    after, paid = receive(account, Receipt(owed.total, day, "pay_1", "borrower"), Strategy())
+    loan = replace(Loan.apply(asked, START), status=LoanStatus.ACTIVE, disbursed_on=START, disbursed_minor=120_000)
+    closed = replace(loan.moved(LoanAction.REPAY_IN_FULL), version=2).standing(after, day)
+    entry = booking.repayment(loan, paid, Charged(account), 2, charged_off=False)
+    outcome = await PostgresLoanBook(pool).record(
+        LoanRecord(
+            closed,
+            LoanEvent(f"{asked.id}:repaid:2", "repaid", "", datetime.now(UTC), day),
+            LoanStatus.ACTIVE,
+            entry,
+            instalments=after.changed_since(account),
+            repayments=after.repayments,
+            position=position_of(closed, after),
+        )
+    )
+    assert outcome.booked, outcome
+    assert await receivable(ledger, asked.id) == 0
+    assert await verify_loans(pool, "default") == []

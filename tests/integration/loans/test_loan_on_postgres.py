@@ -86,7 +86,9 @@ async def test_a_late_loan_is_charged_off_written_off_and_recovered_in_the_books
     await handle.execute_update(LoanWorkflow.repay, Repay(9_000))
     await advance(world, handle, date(2026, 7, 25))
     await world.prove()
-    change = Restructure(RestructureKind.RE_AGE, first_due_on=date(2026, 9, 1), instalments=10, capitalize_interest=True)
+    change = Restructure(
+        RestructureKind.RE_AGE, first_due_on=date(2026, 9, 1), instalments=10, capitalize_interest=True
+    )
     await handle.execute_update(LoanWorkflow.restructure, RestructureLoan(change, "ana"))
     await handle.execute_update(LoanWorkflow.check_proposal, CheckProposal(1, "ben"))
     await world.prove()

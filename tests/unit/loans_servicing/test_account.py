@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
@@ -38,14 +39,15 @@ some_terms = st.builds(
 @settings(max_examples=60, deadline=None)
 @given(agreed=some_terms)
 def test_each_day_accrues_what_the_schedule_earns_and_the_life_adds_up(agreed: LoanTerms) -> None:
+    """Where what is earned falls on exactly half a unit, the two may round it apart for that day, never for the period."""
     account = LoanAccount.open(agreed)
-    day, before = START, 0
-    last = account.schedule.instalments[-1].to_on
-    while day < last:
+    day, by_day = START, 0
+    ends = {row.to_on for row in account.schedule.instalments}
+    while day < max(ends):
         day += timedelta(days=1)
-        assert account.accrued(day) - before == daily_accrual(account.schedule, day)
-        before = account.accrued(day)
-    assert before == account.schedule.total_interest
+        by_day += daily_accrual(account.schedule, day)
+        assert abs(account.accrued(day) - by_day) <= (0 if day in ends else 1)
+    assert by_day == account.schedule.total_interest
 
 
 @settings(max_examples=60, deadline=None)
@@ -179,4 +181,4 @@ def test_fractions_of_a_cent_are_carried_not_lost() -> None:
     account = replace(account)
     days = [account.accrued(START + timedelta(days=n)) for n in range(32)]
     assert days[31] == 3
-    assert max(b - a for a, b in zip(days, days[1:], strict=False)) == 1
+    assert max(b - a for a, b in itertools.pairwise(days)) == 1

@@ -93,7 +93,10 @@ begin
       v_standing := ledger_lock(v_batch, v_try > 1, p_now);
       v_base := nextval('ledger_batches') << 20;
       v_judgement := ledger_judge(v_batch, v_standing, v_base, p_now);
-      if v_try = 1 and ledger_refuses_known_keys(v_batch, v_judgement) then
+      if v_try = 1 and ledger_refuses_known_keys(v_batch, v_judgement)
+        -- A hold that was not there when names were resolved may have been booked before the accounts were locked.
+        or v_try = 2 and v_batch.unresolved and v_standing.digests is not null
+      then
         raise unique_violation;
       end if;
       if 'created' = any(v_judgement.results) then

@@ -42,7 +42,8 @@ language sql stable set search_path = pg_catalog, public, pg_temp as $$
            -coalesce((select owed from balances b where b.loan_id = l.id and b.name = 'allowance'), 0) as allowance,
            -coalesce((select owed from balances b where b.loan_id = l.id and b.name = 'payout'), 0) as payout,
            coalesce((select sum(a.amount_minor) from loan_accruals a
-                     where a.tenant_id = p_tenant and a.loan_id = l.id and a.day > l.business_date), 0) as accrued_since
+                     where l.accrues and a.tenant_id = p_tenant and a.loan_id = l.id and a.day > l.business_date), 0)
+             as accrued_since
     from paid_out l left join due d on d.loan_id = l.id left join accrued c on c.loan_id = l.id
   )
   select o.id, v.what, v.ledger, v.expected

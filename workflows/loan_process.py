@@ -1,0 +1,225 @@
+"""A loan under way: what its status asks for next, and what it waits for meanwhile.
+
+Invariants
+- One thing happens at a time: what the days bring comes first, in the order of the days; then one command.
+- Whoever sent a command is answered when the loan rests again, or is refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date, timedelta
+
+from temporalio.exceptions import ApplicationError, is_cancelled_exception
+
+from domain.errors import DomainError
+from domain.loans.agenda import next_day
+from domain.loans.loan import CLOSED, ENDED, RUNNING, Loan
+from domain.loans.status import LoanStatus
+from workflows.command_queue import CommandQueue
+from workflows.loan_clock import BusinessClock
+from workflows.loan_commands import LoanCommands
+from workflows.loan_decisions import LoanDecisions
+from workflows.loan_disbursement import LoanDisbursement
+from workflows.loan_journal import LoanJournal
+from workflows.loan_messages import LoanCommand, LoanState
+from workflows.loan_money import LoanMoney
+from workflows.loan_origination import LoanOrigination
+from workflows.loan_rules import is_referred
+from workflows.loan_servicing import LoanServicing
+from workflows.policies import MAX_WAITING_COMMANDS
+
+
+class LoanProcess:
+    """A loan under way. `waits_for` is empty while something is being done."""
+
+    def __init__(self, state: LoanState, payment_task_queue: str | None, *, settled: bool) -> None:
+        self.clock = BusinessClock(state.clock_date)
+        self.journal = LoanJournal(state)
+        money = LoanMoney(payment_task_queue)
+        self._origination = LoanOrigination(self.journal, self.clock)
+        self.disbursement = LoanDisbursement(self.journal, money, self.clock)
+        self._decisions = LoanDecisions(self.journal)
+        self._servicing = LoanServicing(self.journal, money, self._decisions)
+        self._commands = LoanCommands(
+            self.journal, self.clock, self._origination, self.disbursement, self._servicing, self._decisions
+        )
+        self.queue: CommandQueue[LoanCommand, Loan] = CommandQueue(MAX_WAITING_COMMANDS)
+        self.waits_for = ""
+        self.wakes_on: date | None = None
+        self.settled = settled
+        self.days_served = 0
+        self.commands_done = 0
+
+    @property
+    def loan(self) -> Loan:
+        """The loan as last written."""
+        return self.journal.loan
+
+    def check(self, command: LoanCommand) -> None:
+        """Raise a DomainError when the command is not allowed now. Pure."""
+        self._commands.check(command)
+
+    # What the status asks for
+
+    async def go_on(self) -> None:
+        """Do the next thing: what the loan's status asks for, or a command."""
+        self.journal.stop_if_cancelled()
+        match self.loan.status:
+            case LoanStatus.DRAFT:
+                await self._origination.apply()
+            case LoanStatus.KYC_PENDING if not is_referred(self.loan):
+                await self._check_applicant()
+            case LoanStatus.UNDERWRITING if not is_referred(self.loan):
+                await self._origination.underwrite()
+            case LoanStatus.KYC_PENDING | LoanStatus.UNDERWRITING:
+                await self._wait_for_command("two persons to decide: `approve_application`, or `decline_application`")
+            case LoanStatus.OFFERED:
+                await self._wait_for_acceptance()
+            case LoanStatus.ACCEPTED:
+                await self._origination.submit()
+            case LoanStatus.SUBMITTED_AND_PENDING_APPROVAL:
+                await self._origination.approve()
+            case LoanStatus.APPROVED:
+                await self._pay_out()
+            case _:
+                await self._serve()
+
+    async def _check_applicant(self) -> None:
+        screening = self._origination.begin_screening()
+        if not screening.done():
+            await self._wait("the screening provider to answer", None, screening.done)
+        if self.queue:
+            await self._carry_out()
+        else:
+            await self._origination.end_screening()
+
+    async def _wait_for_acceptance(self) -> None:
+        expires = self.loan.offer_expires_on
+        after = None if expires is None else expires + timedelta(days=1)
+        await self._wait("the borrower to accept the offer", after)
+        if self.queue:
+            await self._carry_out()
+        elif after is not None and self.clock.today >= after:
+            await self._origination.lapse()
+
+    async def _pay_out(self) -> None:
+        if self.disbursement.is_stuck:
+            await self._wait_for_command("an operator: `retry_disbursement`, or the borrower: `withdraw`")
+        elif self.queue:
+            await self._carry_out()
+        else:
+            await self.disbursement.disburse()
+
+    async def _serve(self) -> None:
+        """Serve the next day that has come, else carry out a command, else wait for either."""
+        if self.loan.status is LoanStatus.ACTIVE:
+            events = next_day(self.journal.account, self.loan.application.servicing, self.loan.business_date)
+            wakes_on = events[0].on if events else None
+            if wakes_on is not None and wakes_on <= self.clock.today:
+                self.days_served += 1
+                await self._servicing.serve_day(events)
+                self._reach(wakes_on)
+                return
+        else:
+            wakes_on = self._ends_on()
+        if self.must_move():
+            await self._servicing.end_day(self.clock.today)
+            return
+        if not self.queue:
+            await self._wait(self._patience(), wakes_on)
+        if self.queue:
+            await self._carry_out()
+
+    def _reach(self, on: date) -> None:
+        """Note that a day's events are done, also where they had nothing to write."""
+        if self.loan.business_date < on:
+            self.journal.state = replace(self.journal.state, loan=replace(self.loan, business_date=on))
+
+    def _patience(self) -> str:
+        match self.loan.status:
+            case LoanStatus.ACTIVE:
+                late = f", {self.loan.days_past_due} days past due" if self.loan.days_past_due else ""
+                return f"the next day of its agenda, or a command{late}"
+            case LoanStatus.OVERPAID:
+                return "an operator: `refund_overpayment` gives the overpayment back"
+            case LoanStatus.CLOSED_WRITTEN_OFF:
+                return "recoveries"
+        return "a payment that may be taken back; then it ends"
+
+    def _ends_on(self) -> date | None:
+        """Return the day on which a closed loan has nothing left to wait for."""
+        if self.loan.status not in CLOSED or self.loan.closed_on is None:
+            return None
+        servicing = self.loan.application.servicing
+        met = self.loan.status is LoanStatus.CLOSED_OBLIGATIONS_MET
+        return self.loan.closed_on + timedelta(days=servicing.reopen_days if met else servicing.recovery_days)
+
+    def is_over(self) -> bool:
+        """Tell whether there is nothing left to wait for."""
+        if self.loan.status in ENDED:
+            return True
+        ends_on = self._ends_on()
+        return ends_on is not None and ends_on <= self.clock.today and not self.queue
+
+    async def _wait_for_command(self, waits_for: str) -> None:
+        self.journal.require_person(needed=True)
+        await self._wait(waits_for, None)
+        self.journal.require_person(needed=False)
+        await self._carry_out()
+
+    async def _wait(self, waits_for: str, wakes_on: date | None, until: Callable[[], bool] | None = None) -> None:
+        """Rest until a command comes, a day begins, or something is so. Whoever waits for the last command is answered."""
+        self.rest(waits_for, wakes_on, settled=until is None)
+        try:
+            await self.clock.wait(
+                lambda: bool(self.queue) or self.must_move() or (until is not None and until()), wakes_on, waits_for
+            )
+        finally:
+            self.waits_for, self.wakes_on = "", None
+        if self.queue:
+            self.journal.show("", None, self.disbursement.saga.names)
+
+    def must_move(self) -> bool:
+        """Tell whether a test clock has left a loan behind that is served by days."""
+        return (
+            self.clock.shown is not None
+            and self.loan.status in RUNNING | CLOSED
+            and (self.loan.served_through or self.loan.business_date) < self.clock.shown
+        )
+
+    def rest(self, waits_for: str, wakes_on: date | None = None, *, settled: bool = True) -> None:
+        """Say what the loan waits for, and answer whoever waits for it to rest."""
+        self.waits_for, self.wakes_on = waits_for, wakes_on
+        self.settled = self.settled or settled
+        self.queue.answer(self.loan)
+        self.journal.show(waits_for, wakes_on, self.disbursement.saga.names)
+
+    async def _carry_out(self) -> None:
+        """Carry out the next command; a refusal is the answer to it and changes nothing."""
+        if not self.queue:
+            return
+        command = self.queue.take()
+        self.commands_done += 1
+        try:
+            self._commands.check(command)
+            await self._commands.act_on(command)
+        except DomainError as refusal:
+            self.queue.refuse(refusal)
+        except ApplicationError as failure:
+            self.queue.refuse(failure)
+
+    async def after_failure(self, failure: BaseException) -> None:
+        """Undo a payout that failed half-way; a cancellation in Temporal ends an application, and no debt."""
+        cancelled = isinstance(failure, asyncio.CancelledError) or is_cancelled_exception(failure)
+        status = self.loan.status
+        if status is LoanStatus.APPROVED:
+            await self.disbursement.undo(failure)
+        elif status in RUNNING | CLOSED:
+            if cancelled:
+                await self._decisions.note_cancellation(self.loan.business_date)
+            return
+        if cancelled and not self.disbursement.saga.names:
+            await self._origination.withdraw("canceled_in_temporal")
