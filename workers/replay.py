@@ -29,7 +29,9 @@ from temporalio.workflow import NondeterminismError
 from infra.local.layout import find_running_stack
 from infra.settings import Settings, get_settings
 from infra.temporal_client import connect
-from workers.registry import WORKFLOWS, sandbox
+from workers.registry import LOAN_WORKFLOWS, WORKFLOWS, sandbox
+
+SERVED: Sequence[type] = (*WORKFLOWS, *LOAN_WORKFLOWS)
 
 NEWEST_DEFAULT = 20
 NEWEST_MAX = 1_000
@@ -72,7 +74,7 @@ class Replayed:
         return self.histories > 0 and not self.failures
 
 
-def replayer(workflows: Sequence[type] = WORKFLOWS, runner: WorkflowRunner | None = None) -> Replayer:
+def replayer(workflows: Sequence[type] = SERVED, runner: WorkflowRunner | None = None) -> Replayer:
     """Return a replayer that treats workflows as a worker does."""
     return Replayer(
         workflows=workflows,
@@ -83,7 +85,7 @@ def replayer(workflows: Sequence[type] = WORKFLOWS, runner: WorkflowRunner | Non
 
 
 async def replay(
-    histories: Iterable[WorkflowHistory], workflows: Sequence[type] = WORKFLOWS, runner: WorkflowRunner | None = None
+    histories: Iterable[WorkflowHistory], workflows: Sequence[type] = SERVED, runner: WorkflowRunner | None = None
 ) -> Replayed:
     """Replay each history cached and, if that goes well, uncached. Histories without a workflow task are left out."""
     whole = [history for history in histories if is_replayable(history)]
@@ -131,7 +133,7 @@ def read_histories(folder: Path) -> list[WorkflowHistory]:
     return [WorkflowHistory.from_json(path.stem, path.read_text()) for path in sorted(folder.glob("*.json"))]
 
 
-async def newest_histories(client: Client, newest: int, workflows: Sequence[type] = WORKFLOWS) -> list[WorkflowHistory]:
+async def newest_histories(client: Client, newest: int, workflows: Sequence[type] = SERVED) -> list[WorkflowHistory]:
     """Fetch the histories of the `newest` workflows of each type, running ones included. Raises RPCError."""
     histories: list[WorkflowHistory] = []
     for workflow_type in workflows:

@@ -146,6 +146,10 @@ class PaymentJournal:
             self.payment = written
             self._publish()
 
+    def remember_cancellation(self, cancelled: bool) -> None:
+        """Note that a cancellation came while work was shielded from it."""
+        self._cancelled = self._cancelled or cancelled
+
     def stop_if_cancelled(self) -> None:
         """Raise the cancellation that came while a record was written."""
         if self._cancelled:

@@ -24,7 +24,7 @@ from domain.payments.status import PaymentStatus
 from workflows.gateway_call import undo
 from workflows.messages import ResolveReview, RetryReview
 from workflows.payment_journal import LEDGER_REFUSED, PaymentJournal
-from workflows.saga import SAGA_FAILURES, FailedCompensation, Saga, code_of, reason_of
+from workflows.saga import SAGA_FAILURES, FailedCompensation, Saga, code_of, reason_of, shielded
 
 Closing = Callable[[Payment], Payment]
 """How a payment ends once everything is undone."""
@@ -90,11 +90,18 @@ class PaymentUndo:
 
     async def close(self, closing: Closing) -> None:
         """Undo everything, newest first, then end the payment as `closing` says; what cannot be undone goes to a person."""
+        _, cancelled = await shielded(self._close(closing))
+        self._journal.remember_cancellation(cancelled)
+
+    async def _close(self, closing: Closing) -> None:
         self._closing = closing
         self._journal.step = "undoing what was done"
         failed = await self._bar_booking()
-        if self._journal.payment.status.is_final:
+        status = self._journal.payment.status
+        if status.is_final:
             self.saga.forget()
+            return
+        if status is PaymentStatus.NEEDS_REVIEW:  # an earlier run had sent it to a person already
             return
         failed += await self.saga.compensate()
         if failed:

@@ -65,10 +65,7 @@ class RefundWorkflow:
             try:
                 await self._give_back()
             except SAGA_FAILURES as failure:
-                if code_of(failure) == "gateway_rejected":
-                    await self._fail("gateway_rejected", reason_of(failure))
-                else:
-                    await self._review(reason_of(failure))
+                await self._review(reason_of(failure))
 
     @property
     def _money(self) -> Money:
@@ -100,19 +97,22 @@ class RefundWorkflow:
             await self._book((), None)
             return
         self._show(f"refunding {self._money} at {self._payment.gateway}")
-        result = await send(
-            GatewayActivities.refund,
-            self._payment.gateway,
-            RefundRequest(
-                self._operation.key,
-                self._payment.id,
-                self._payment.gateway_reference or "",
-                self._refund.amount_minor,
-                self._refund.currency,
-            ),
-            f"Refund {self._money}",
-            self._note_unknown,
+        request = RefundRequest(
+            self._operation.key,
+            self._payment.id,
+            self._payment.gateway_reference or "",
+            self._refund.amount_minor,
+            self._refund.currency,
         )
+        try:
+            result = await send(
+                GatewayActivities.refund, self._payment.gateway, request, f"Refund {self._money}", self._note_unknown
+            )
+        except SAGA_FAILURES as failure:
+            if code_of(failure) != "gateway_rejected":
+                raise
+            await self._fail("gateway_rejected", reason_of(failure))
+            return
         if result.outcome is GatewayOutcome.APPROVED:
             await self._book((self._operation.after(OperationAction.SUCCEED, result.operation_reference),), result)
         else:
@@ -133,13 +133,15 @@ class RefundWorkflow:
             raise ApplicationError(f"The ledger refused the booking: {outcome.result}.", non_retryable=True)
 
     async def _fail(self, code: str, message: str) -> None:
-        await self._write(
+        outcome = await self._write(
             self._refund.moved(RefundAction.FAIL, code, message),
             "refund_failed",
             f"Refund failed: {message}",
             entry=booking.release_refund(self._payment, self._refund.id),
             operations=(self._operation.after(OperationAction.FAIL, error=code),),
         )
+        if not outcome.booked:
+            raise ApplicationError(f"The ledger refused the release: {outcome.result}.", non_retryable=True)
 
     async def _note_unknown(self, reason: str) -> None:
         self._show(f"asking {self._payment.gateway} what became of the refund")
@@ -151,8 +153,9 @@ class RefundWorkflow:
     # Review by a person
 
     async def _review(self, reason: str) -> None:
-        moved = self._refund.moved(RefundAction.REVIEW, "outcome_unknown", reason)
-        await self._write(moved, "refund_needs_review", f"A person must look: {reason}")
+        if self._refund.status is not RefundStatus.NEEDS_REVIEW:
+            moved = self._refund.moved(RefundAction.REVIEW, "outcome_unknown", reason)
+            await self._write(moved, "refund_needs_review", f"A person must look: {reason}")
         workflow.upsert_search_attributes([NEEDS_REVIEW.value_set(True)])
         while self._refund.status is RefundStatus.NEEDS_REVIEW:
             self._settled = True

@@ -187,6 +187,10 @@ class Payment:
             action = PaymentAction(f"resolve_{outcome}")
         except ValueError:
             raise IllegalTransition("payment", self.status, f"resolve to {outcome}") from None
+        partly = outcome is PaymentStatus.PARTIALLY_CAPTURED
+        if outcome is not PaymentStatus.SUCCEEDED and partly != (self.amount_captured_minor > 0):
+            captured = Money(self.amount_captured_minor, self.currency)
+            raise IllegalTransition("payment", f"captured to {captured}", f"be resolved as {outcome}")
         return replace(self._move(action), review_reason=note)
 
     def settled(self) -> Payment:

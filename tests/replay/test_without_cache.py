@@ -12,8 +12,7 @@ from tests.replay.paths import PATHS
 from tests.replay.record import play
 from tests.support.payment_world import payment_world
 from tests.support.temporal import client_of, running_temporal
-from workers.registry import WORKFLOWS
-from workers.replay import newest_histories, replay
+from workers.replay import SERVED, newest_histories, replay
 from workflows.messages import CancelPayment
 from workflows.payment import PaymentWorkflow
 
@@ -47,7 +46,7 @@ async def test_the_newest_histories_of_a_running_server_replay_those_still_runni
                 if payment.id in (history.workflow_id for history in newest):
                     break
                 await asyncio.sleep(0.1)
-        assert len(newest) <= NEWEST * len(WORKFLOWS)
+        assert len(newest) <= NEWEST * len(SERVED)
         replayed = await replay(newest)
         assert replayed.passed, replayed.failures
         await handle.execute_update(PaymentWorkflow.cancel, CancelPayment())
