@@ -10,6 +10,7 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from typing import Any
 
 import structlog
 import uvloop
@@ -18,8 +19,13 @@ from temporalio.worker import PollerBehaviorAutoscaling, UnsandboxedWorkflowRunn
 from activities.ledger_upkeep import LedgerUpkeepActivities
 from activities.reconciliation import ReconciliationActivities
 from infra.gateways.bank_client import BankClient, Timeouts
+from infra.gateways.credit_bureau import SandboxBureau
 from infra.gateways.sandbox import SandboxGateway
+from infra.gateways.screening import SandboxScreening
 from infra.postgres.ledger import PostgresLedger
+from infra.postgres.loan_accrual import PostgresLoanAccrual
+from infra.postgres.loan_book import PostgresLoanBook
+from infra.postgres.loan_clock import PostgresLoanClock
 from infra.postgres.open_sagas import PostgresOpenSagas
 from infra.postgres.payment_book import PostgresPaymentBook
 from infra.postgres.pool import open_pool
@@ -27,9 +33,9 @@ from infra.settings import Settings, get_settings
 from infra.telemetry import configure_logging, configure_tracing, trace_calls
 from infra.temporal_client import connect, runtime_with_metrics
 from workers.activity_log import ActivityLog
-from workers.control import TemporalWorkflowControl, schedule_reconciliation
+from workers.control import TemporalWorkflowControl, schedule_accrual, schedule_reconciliation
 from workers.health import health_server
-from workers.registry import WORKFLOWS, payment_activities
+from workers.registry import LOAN_WORKFLOWS, WORKFLOWS, loan_activities, payment_activities
 
 SERVICE = "clearhold-worker"
 log = structlog.get_logger(__name__)
@@ -49,7 +55,8 @@ async def running_worker(settings: Settings) -> AsyncIterator[None]:
         client = await connect(settings, runtime_with_metrics(settings.worker_metrics_port))
         control = TemporalWorkflowControl(client, settings.payment_task_queue)
         reconciliation = ReconciliationActivities(PostgresOpenSagas(pool), control)
-        worker = Worker(
+        options = _options(settings)
+        payments = Worker(
             client,
             task_queue=settings.payment_task_queue,
             workflows=WORKFLOWS,
@@ -58,20 +65,43 @@ async def running_worker(settings: Settings) -> AsyncIterator[None]:
                 reconciliation.reconcile_page,
                 LedgerUpkeepActivities(PostgresLedger(pool)).expire_holds,
             ],
-            workflow_runner=UnsandboxedWorkflowRunner(),
-            interceptors=[ActivityLog()],
-            max_cached_workflows=settings.worker_max_cached_workflows,
-            max_concurrent_workflow_tasks=settings.worker_max_workflow_tasks,
-            max_concurrent_activities=settings.worker_max_activities,
-            max_concurrent_local_activities=settings.worker_max_local_activities,
-            workflow_task_poller_behavior=PollerBehaviorAutoscaling(),
-            activity_task_poller_behavior=PollerBehaviorAutoscaling(),
-            graceful_shutdown_timeout=timedelta(seconds=settings.worker_shutdown_grace_s),
+            **options,
         )
-        await stack.enter_async_context(health_server(settings.worker_health_port, lambda: worker.is_running))
+        loans = Worker(
+            client,
+            task_queue=settings.loan_task_queue,
+            workflows=LOAN_WORKFLOWS,
+            activities=loan_activities(
+                PostgresLoanBook(pool),
+                SandboxScreening(bank),
+                SandboxBureau(),
+                PostgresLoanAccrual(pool),
+                PostgresLoanClock(pool, client),
+            ),
+            **options,
+        )
+        await stack.enter_async_context(
+            health_server(settings.worker_health_port, lambda: payments.is_running and loans.is_running)
+        )
         await schedule_reconciliation(client, settings.payment_task_queue)
-        async with worker:
+        await schedule_accrual(client, settings.loan_task_queue)
+        async with payments, loans:
             yield
+
+
+def _options(settings: Settings) -> dict[str, Any]:
+    """What the workers of all task queues have in common; each has its own places and its own cache."""
+    return {
+        "workflow_runner": UnsandboxedWorkflowRunner(),
+        "interceptors": [ActivityLog()],
+        "max_cached_workflows": settings.worker_max_cached_workflows,
+        "max_concurrent_workflow_tasks": settings.worker_max_workflow_tasks,
+        "max_concurrent_activities": settings.worker_max_activities,
+        "max_concurrent_local_activities": settings.worker_max_local_activities,
+        "workflow_task_poller_behavior": PollerBehaviorAutoscaling(),
+        "activity_task_poller_behavior": PollerBehaviorAutoscaling(),
+        "graceful_shutdown_timeout": timedelta(seconds=settings.worker_shutdown_grace_s),
+    }
 
 
 async def serve(settings: Settings) -> None:
@@ -80,7 +110,7 @@ async def serve(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with running_worker(settings):
-        log.info("worker serves", task_queue=settings.payment_task_queue)
+        log.info("worker serves", task_queues=[settings.payment_task_queue, settings.loan_task_queue])
         await stop.wait()
         log.info("worker stops")
 

@@ -1,4 +1,4 @@
-"""What reconciliation asks of Temporal, and the schedule on which it runs."""
+"""What reconciliation asks of Temporal, and the schedules on which it and the accrual of loans run."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from activities.reconciliation import OpenSaga
 from domain.payments import explain
+from workflows.loan_accrual import AccrualWorkflow
 from workflows.messages import PaymentOrder, RefundOrder
 from workflows.payment import PaymentWorkflow
 from workflows.reconciliation import ReconciliationOrder, ReconciliationWorkflow
@@ -28,6 +29,10 @@ from workflows.visibility import of_payment
 
 RECONCILIATION_ID = "reconciliation"
 RECONCILIATION_INTERVAL = timedelta(minutes=1)
+ACCRUAL_ID = "loan-accrual"
+ACCRUAL_INTERVAL = timedelta(days=1)
+ACCRUAL_OFFSET = timedelta(minutes=10)
+"""After midnight in UTC, when the day to accrue has surely begun on every machine."""
 CATCH_UP = timedelta(minutes=2)
 """Runs missed for longer than this are not made up for: one run looks at everything."""
 
@@ -87,7 +92,26 @@ async def schedule_reconciliation(client: Client, task_queue: str) -> None:
         spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=RECONCILIATION_INTERVAL)]),
         policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=CATCH_UP),
     )
+    await _create(client, RECONCILIATION_ID, schedule)
+
+
+async def schedule_accrual(client: Client, task_queue: str) -> None:
+    """Make sure that interest is accrued every day, soon after midnight in UTC; an existing schedule is left as it is."""
+    schedule = Schedule(
+        action=ScheduleActionStartWorkflow(
+            AccrualWorkflow.run,
+            id=ACCRUAL_ID,
+            task_queue=task_queue,
+            static_summary="Accrue the interest of all loans up to today",
+        ),
+        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=ACCRUAL_INTERVAL, offset=ACCRUAL_OFFSET)]),
+        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=ACCRUAL_INTERVAL),
+    )
+    await _create(client, ACCRUAL_ID, schedule)
+
+
+async def _create(client: Client, schedule_id: str, schedule: Schedule) -> None:
     try:
-        await client.create_schedule(RECONCILIATION_ID, schedule)
+        await client.create_schedule(schedule_id, schedule)
     except ScheduleAlreadyRunningError:
         return

@@ -182,7 +182,8 @@ class PaymentJournal:
                 "outcome you found at the gateway."
             )
         if compensations:
-            lines.append("If it fails now: " + "; ".join(compensations) + ".")
+            when = "Still to undo" if payment.status is PaymentStatus.NEEDS_REVIEW else "If it fails now"
+            lines.append(f"{when}: " + "; ".join(compensations) + ".")
         if payment.failure_message:
             lines.append(f"Last: {payment.failure_message}")
         workflow.set_current_details("\n\n".join(lines))

@@ -140,8 +140,8 @@ class PaymentProcess:
         automatic = payment.capture_method is CaptureMethod.AUTOMATIC
         what = f"{'Authorize and capture' if automatic else 'Authorize'} {payment.money}"
         self.journal.stop_if_cancelled()
-        self.journal.step = f"{what} at {payment.gateway}"
         self.undo.expect_authorization()
+        self._show(f"{what} at {payment.gateway}")
         result = await send(
             GatewayActivities.authorize,
             payment.gateway,
@@ -155,7 +155,7 @@ class PaymentProcess:
                 payment.challenge_id,
             ),
             what,
-            lambda reason: self.journal.write_unknown(operation, reason),
+            lambda reason: self._note_unknown(operation, reason),
         )
         if result.outcome is not GatewayOutcome.APPROVED:
             await self._end_attempt(operation, result)
@@ -260,12 +260,13 @@ class PaymentProcess:
             amount_minor=amount_minor,
         )
         self.journal.stop_if_cancelled()
+        self._show(self.journal.step)
         result = await send(
             GatewayActivities.capture,
             payment.gateway,
             CaptureRequest(key, payment.id, payment.gateway_reference or "", amount_minor, payment.currency, closes),
             f"Capture {amount}",
-            lambda reason: self.journal.write_unknown(operation, reason),
+            lambda reason: self._note_unknown(operation, reason),
         )
         if result.outcome is not GatewayOutcome.APPROVED:
             raise ApplicationError(
@@ -292,6 +293,14 @@ class PaymentProcess:
             reference=reference,
         )
         self.undo.capture_is_booked()
+
+    async def _note_unknown(self, operation: Operation, reason: str) -> None:
+        await self.journal.write_unknown(operation, reason)
+        self._show(self.journal.step)
+
+    def _show(self, step: str) -> None:
+        self.journal.step = step
+        self.journal.show("", None, self.undo.saga.names)
 
     async def _give_up_waiting(self) -> None:
         match self.payment.status:

@@ -111,9 +111,7 @@ def reverse(connection: sqlite3.Connection, order: ReversalOrder) -> Decision:
     return _undone(after, held_minor, given_back_minor)
 
 
-def _reverse_capture(
-    connection: sqlite3.Connection, original: sqlite3.Row, authorization: Authorization
-) -> Decision:
+def _reverse_capture(connection: sqlite3.Connection, original: sqlite3.Row, authorization: Authorization) -> Decision:
     """Give back one capture, less what was refunded meanwhile; what is still held stays so."""
     taken_minor = original["amount_minor"] if original["outcome"] == Outcome.APPROVED else 0
     if not accounts.claim_reversal(connection, original["key"]):

@@ -12,7 +12,7 @@ import logging
 import sys
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,6 +46,14 @@ async def until(what: str, holds: Callable[[], bool]) -> None:
     deadline = time.monotonic() + WAIT_S
     while not holds():
         assert time.monotonic() < deadline, f"{what}: not within {WAIT_S:g} s"
+        await asyncio.sleep(POLL_INTERVAL_S)
+
+
+async def until_found(what: str, search: Callable[[], Awaitable[bool]]) -> None:
+    """Return once a search succeeds; raises AssertionError after the bound."""
+    deadline = time.monotonic() + WAIT_S
+    while not await search():
+        assert time.monotonic() < deadline, f"{what}: not found within {WAIT_S:g} s"
         await asyncio.sleep(POLL_INTERVAL_S)
 
 
