@@ -39,7 +39,7 @@ from api.documentation import (
 from api.identifiers import require_id
 from api.money_call import optional_key_of
 from api.payment_commands import CARD_GATEWAY
-from api.payment_views import to_json
+from api.payment_presenter import to_json
 from api.problems import FieldError, Problem
 from api.services import Services, services_of
 from domain import ids

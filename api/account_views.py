@@ -11,8 +11,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, StrictBool, StringConstraints
 
+from api.payment_presenter import transfer_view
 from api.payment_requests import AccountId, Currency, WireModel
-from api.payment_views import Out, TransferView, transfer_view
+from api.payment_views import Out, TransferView
 from domain.ledger.accounts import AccountStatus, Balances, NormalSide
 from domain.ledger.records import BookedTransfer
 from domain.money import exponent_of

@@ -17,7 +17,20 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Match, Route
 
-from api import account_routes, health_routes, payment_command_routes, payment_routes, problems, refund_routes
+from api import (
+    account_routes,
+    clock_routes,
+    health_routes,
+    loan_command_routes,
+    loan_desk_routes,
+    loan_proposal_routes,
+    loan_quote_routes,
+    loan_routes,
+    payment_command_routes,
+    payment_routes,
+    problems,
+    refund_routes,
+)
 from api.edge import Edge
 from api.metrics import RequestMetrics
 from api.openapi import TITLE, VERSION, document_of
@@ -27,7 +40,19 @@ from infra.settings import Settings, get_settings
 
 log = logging.getLogger(__name__)
 
-_ROUTE_MODULES = (payment_routes, payment_command_routes, refund_routes, account_routes, health_routes)
+_ROUTE_MODULES = (
+    payment_routes,
+    payment_command_routes,
+    refund_routes,
+    account_routes,
+    loan_quote_routes,
+    loan_routes,
+    loan_command_routes,
+    loan_proposal_routes,
+    loan_desk_routes,
+    clock_routes,
+    health_routes,
+)
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -101,5 +126,6 @@ async def _answer_invalid_parameters(request: Request, error: Exception) -> Resp
 
 async def _answer_database_error(request: Request, error: Exception) -> Response:
     log.warning("database error %s, trace %s", type(error).__name__, request.scope["clearhold.trace_id"])
+    request.app.state.services.mend_connections()
     detail = "The database did not answer, or not in time."
     return _render(request, Problem(problems.DATABASE_UNAVAILABLE, detail, headers=RETRY_AFTER))

@@ -18,6 +18,7 @@ from infra.postgres.payment_reads import Position
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _PAYMENT = re.compile(r"([0-9]{1,17}):(pay_[a-z0-9]{1,60})")
+_LOAN = re.compile(r"([0-9]{1,17}):(ln_[a-z0-9]{1,60})")
 _NUMBER = re.compile(r"n([0-9]{1,19})")
 
 
@@ -29,6 +30,19 @@ def payment_cursor(last: Payment) -> str:
 def payment_position(cursor: str) -> Position:
     """Return where the page begins. Raises Problem 400."""
     match = _PAYMENT.fullmatch(_decode(cursor))
+    if match is None:
+        raise _invalid()
+    return _EPOCH + int(match[1]) * _MICROSECOND, match[2]
+
+
+def loan_cursor(created_at: datetime, loan_id: str) -> str:
+    """Return the cursor of the page after this loan."""
+    return _encode(f"{(created_at - _EPOCH) // _MICROSECOND}:{loan_id}")
+
+
+def loan_position(cursor: str) -> Position:
+    """Return where the page begins. Raises Problem 400."""
+    match = _LOAN.fullmatch(_decode(cursor))
     if match is None:
         raise _invalid()
     return _EPOCH + int(match[1]) * _MICROSECOND, match[2]

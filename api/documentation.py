@@ -137,6 +137,13 @@ ACTOR: Document = {
     "example": "ops-17",
 }
 
+LOAN_ACTOR: Document = {
+    **ACTOR,
+    "name": "Clearhold-Actor",
+    "description": "Which of the lender's people acts: a name or an id. Whoever approves a proposal must be another one than "
+    "whoever made it.",
+}
+
 
 def problems_of(*kinds: ProblemType) -> Responses:
     """Describe the problems a route can answer with; those of one status share a description with an example each."""
@@ -193,6 +200,22 @@ PAYMENT_LINKS = _links(
 )
 REFUND_LINKS = _links("refund_id", ("get_refund", "review_refund"))
 ACCOUNT_LINKS = _links("account_id", ("get_account", "get_balances", "list_entries", "close_account"))
+
+LOAN_LINKS = _links(
+    "loan_id",
+    (
+        "get_loan",
+        "accept_loan_offer",
+        "withdraw_loan_application",
+        "get_loan_schedule",
+        "get_loan_timeline",
+        "get_live_loan",
+        "list_loan_proposals",
+        "repay_loan",
+        "quote_loan_payoff",
+    ),
+)
+CLOCK_LINKS = _links("clock_id", ("get_test_clock", "advance_test_clock"))
 
 
 def answers(

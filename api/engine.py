@@ -7,11 +7,9 @@ update ids come from the idempotency key, so a repeated call reaches the same wo
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Coroutine
 from contextlib import suppress
 from datetime import timedelta
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import TaskQueueType
@@ -20,26 +18,26 @@ from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.update.v1 import UpdateRef, WaitPolicy
 from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest, PollWorkflowExecutionUpdateRequest
 from temporalio.client import (
-    Client,
     RPCTimeoutOrCancelledError,
     WithStartWorkflowOperation,
     WorkflowFailureError,
     WorkflowHandle,
     WorkflowQueryFailedError,
+    WorkflowQueryRejectedError,
     WorkflowUpdateFailedError,
     WorkflowUpdateStage,
 )
-from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.common import QueryRejectCondition, WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from api import problems
 from api.problems import RETRY_AFTER, Problem
+from api.temporal_link import HEALTH_TIMEOUT_S, TemporalLink, within
 from domain.payments import explain
 from domain.payments.payment import Payment
 from domain.payments.refund import Refund
 from infra.settings import Settings
-from infra.temporal_client import connect
 from workflows.messages import PaymentOrder, PaymentProgress, RefundOrder
 from workflows.payment import PaymentWorkflow
 from workflows.refund import RefundWorkflow
@@ -50,12 +48,6 @@ ACCEPT_TIMEOUT_S = 3.0
 
 QUERY_TIMEOUT_S = 5.0
 """How long a workflow may take to say what it is doing."""
-
-HEALTH_TIMEOUT_S = 2.0
-RECONNECT_INTERVAL_S = 1.0
-
-Result = TypeVar("Result")
-log = logging.getLogger(__name__)
 
 
 class WorkflowEnded(Exception):
@@ -70,109 +62,18 @@ class Refused(Exception):
         self.code, self.advice = code, advice
 
 
-class TemporalLink:
-    """The connection to Temporal. Made in the background, so that reads work while Temporal is away."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._client: Client | None = None
-        self._connecting: asyncio.Task[None] | None = None
-
-    @property
-    def client(self) -> Client:
-        """The client. Raises Problem 503 before the first connection."""
-        if self._client is None:
-            raise Problem(problems.ENGINE_UNAVAILABLE, "Temporal was not reached yet.", headers=RETRY_AFTER)
-        return self._client
-
-    async def open(self) -> None:
-        """Connect, or keep trying in the background."""
-        with suppress(RuntimeError, TimeoutError):
-            async with asyncio.timeout(HEALTH_TIMEOUT_S):
-                self._client = await connect(self._settings)
-                return
-        log.warning("Temporal at %s does not answer; trying on", self._settings.temporal_address)
-        self._connecting = asyncio.create_task(self._connect())
-
-    async def close(self) -> None:
-        """Stop trying, and let the client go."""
-        if self._connecting is not None:
-            self._connecting.cancel()
-            await asyncio.wait({self._connecting})
-        self._client = None
-
-    async def _connect(self) -> None:
-        while self._client is None:
-            await asyncio.sleep(RECONNECT_INTERVAL_S)
-            with suppress(RuntimeError):
-                self._client = await connect(self._settings)
-
-
-async def within(seconds: float, call: Coroutine[Any, Any, Result]) -> Result:
-    """Return the call's result, or raise TimeoutError after `seconds` and end the call.
-
-    Unlike `asyncio.timeout` it is not misled by the SDK, which turns a cancellation into an error of its own.
-    """
-    task = asyncio.ensure_future(call)
-    try:
-        done, _ = await asyncio.wait({task}, timeout=seconds)
-    finally:
-        if not task.done():
-            task.cancel()
-    if done:
-        return task.result()
-    with suppress(asyncio.CancelledError, Exception):  # it was given up
-        await task
-    raise TimeoutError
-
-
-class PaymentEngine:
-    """Starts, updates and asks the workflows of payments and refunds.
+class WorkflowCalls:
+    """What engines of all kinds have in common: start with an update, update, query; each within a bound.
 
     Methods that wait return None when the work was accepted and is not done within `wait_s`. They raise WorkflowEnded, Refused,
     or Problem (503) when nothing is known.
     """
 
-    def __init__(self, link: TemporalLink, settings: Settings) -> None:
+    def __init__(self, link: TemporalLink) -> None:
         self._link = link
-        self._task_queue = settings.payment_task_queue
 
-    async def submit(self, order: PaymentOrder, update_id: str, wait_s: float) -> Payment | None:
-        """Start a payment, or find the one that was started before, and wait for its first step."""
-        payment = order.payment
-        options: dict[str, Any] = {
-            "id": payment.id,
-            "task_queue": self._task_queue,
-            "id_conflict_policy": WorkflowIDConflictPolicy.USE_EXISTING,
-            "id_reuse_policy": WorkflowIDReusePolicy.REJECT_DUPLICATE,
-            "search_attributes": of_payment(payment),
-            "static_summary": explain.summary(payment),
-            "static_details": _details(payment),
-        }
-        return cast(
-            Payment | None,
-            await self._submit(PaymentWorkflow.run, order, PaymentWorkflow.submit, update_id, wait_s, options),
-        )
-
-    async def refund(self, order: RefundOrder, update_id: str, wait_s: float) -> Refund | None:
-        """Start a refund, or find the one that was started before, and wait until it is done or needs a person."""
-        refund = order.refund
-        amount = explain.amount(refund.amount_minor, refund.currency)
-        options: dict[str, Any] = {
-            "id": refund.id,
-            "task_queue": self._task_queue,
-            "id_conflict_policy": WorkflowIDConflictPolicy.USE_EXISTING,
-            "id_reuse_policy": WorkflowIDReusePolicy.REJECT_DUPLICATE,
-            "search_attributes": of_payment(order.payment),
-            "static_summary": f"Refund of {amount} for {refund.payment_id}",
-            "static_details": f"Payment `{refund.payment_id}`, paid to `{order.payment.credit_account}`.",
-        }
-        return cast(
-            Refund | None,
-            await self._submit(RefundWorkflow.run, order, RefundWorkflow.submit, update_id, wait_s, options),
-        )
-
-    async def _submit(self, run: Any, order: Any, submit: Any, update_id: str, wait_s: float, options: Any) -> Any:
+    async def submit_first(self, run: Any, order: Any, submit: Any, update_id: str, wait_s: float, options: Any) -> Any:
+        """Start a workflow, or find the one of that id, and send its first update; `options` are those of the start."""
         client = self._link.client
         if wait_s > 0:
             start = WithStartWorkflowOperation(run, order, **options)
@@ -191,7 +92,7 @@ class PaymentEngine:
         return None
 
     async def command(self, workflow_id: str, update: Any, message: object, update_id: str, wait_s: float) -> Any:
-        """Send an update to a running payment or refund and wait for its outcome: a Payment or a Refund, as it returns."""
+        """Send an update to a running workflow and wait for its outcome, as it returns it."""
         handle: WorkflowHandle[Any, Any] = self._link.client.get_workflow_handle(workflow_id)
         try:
             if wait_s > 0:
@@ -213,17 +114,29 @@ class PaymentEngine:
             raise _translated(error) from error
         return None
 
-    async def refund_as_ended(self, refund_id: str) -> Refund | None:
-        """Return how a refund's workflow ended, or None when it was stopped from outside or its history is gone."""
-        handle = self._link.client.get_workflow_handle_for(RefundWorkflow.run, refund_id)
+    async def query(self, workflow_id: str, query: Any, *arguments: object, running_only: bool = False) -> Any:
+        """Ask a workflow something. Raises WorkflowEnded when there is none of that id, or, with `running_only`, no more."""
+        handle: WorkflowHandle[Any, Any] = self._link.client.get_workflow_handle(workflow_id)
+        reject = QueryRejectCondition.NOT_OPEN if running_only else None
         try:
-            return await within(ACCEPT_TIMEOUT_S, handle.result())
-        except WorkflowFailureError:
-            return None
+            return await within(QUERY_TIMEOUT_S, handle.query(query, args=arguments, reject_condition=reject))
+        except WorkflowQueryRejectedError as error:
+            raise WorkflowEnded from error
+        except (TimeoutError, WorkflowQueryFailedError) as error:
+            raise _no_worker() from error
+        except RPCError as error:
+            if error.status in (RPCStatusCode.FAILED_PRECONDITION, RPCStatusCode.DEADLINE_EXCEEDED):
+                raise _no_worker() from error
+            raise _translated(error) from error
         except Exception as error:
-            if isinstance(translated := _translated(error), WorkflowEnded):
-                return None
-            raise translated from error
+            raise _translated(error) from error
+
+    async def signal(self, workflow_id: str, signal: Any, message: object) -> None:
+        """Send a signal. Raises WorkflowEnded when there is no such workflow any more."""
+        try:
+            await within(ACCEPT_TIMEOUT_S, self._link.client.get_workflow_handle(workflow_id).signal(signal, message))
+        except Exception as error:
+            raise _translated(error) from error
 
     async def _require_accepted(self, workflow_id: str, update_id: str) -> None:
         """Return once the update is written in the workflow's history; an update that is only waiting is not."""
@@ -239,19 +152,64 @@ class PaymentEngine:
             timeout=timedelta(seconds=ACCEPT_TIMEOUT_S * 2),
         )
 
+
+class PaymentEngine(WorkflowCalls):
+    """Starts, updates and asks the workflows of payments and refunds."""
+
+    def __init__(self, link: TemporalLink, settings: Settings) -> None:
+        super().__init__(link)
+        self._task_queue = settings.payment_task_queue
+
+    async def submit(self, order: PaymentOrder, update_id: str, wait_s: float) -> Payment | None:
+        """Start a payment, or find the one that was started before, and wait for its first step."""
+        payment = order.payment
+        options: dict[str, Any] = {
+            "id": payment.id,
+            "task_queue": self._task_queue,
+            "id_conflict_policy": WorkflowIDConflictPolicy.USE_EXISTING,
+            "id_reuse_policy": WorkflowIDReusePolicy.REJECT_DUPLICATE,
+            "search_attributes": of_payment(payment),
+            "static_summary": explain.summary(payment),
+            "static_details": _details(payment),
+        }
+        return cast(
+            Payment | None,
+            await self.submit_first(PaymentWorkflow.run, order, PaymentWorkflow.submit, update_id, wait_s, options),
+        )
+
+    async def refund(self, order: RefundOrder, update_id: str, wait_s: float) -> Refund | None:
+        """Start a refund, or find the one that was started before, and wait until it is done or needs a person."""
+        refund = order.refund
+        amount = explain.amount(refund.amount_minor, refund.currency)
+        options: dict[str, Any] = {
+            "id": refund.id,
+            "task_queue": self._task_queue,
+            "id_conflict_policy": WorkflowIDConflictPolicy.USE_EXISTING,
+            "id_reuse_policy": WorkflowIDReusePolicy.REJECT_DUPLICATE,
+            "search_attributes": of_payment(order.payment),
+            "static_summary": f"Refund of {amount} for {refund.payment_id}",
+            "static_details": f"Payment `{refund.payment_id}`, paid to `{order.payment.credit_account}`.",
+        }
+        return cast(
+            Refund | None,
+            await self.submit_first(RefundWorkflow.run, order, RefundWorkflow.submit, update_id, wait_s, options),
+        )
+
+    async def refund_as_ended(self, refund_id: str) -> Refund | None:
+        """Return how a refund's workflow ended, or None when it was stopped from outside or its history is gone."""
+        handle = self._link.client.get_workflow_handle_for(RefundWorkflow.run, refund_id)
+        try:
+            return await within(ACCEPT_TIMEOUT_S, handle.result())
+        except WorkflowFailureError:
+            return None
+        except Exception as error:
+            if isinstance(translated := _translated(error), WorkflowEnded):
+                return None
+            raise translated from error
+
     async def progress(self, payment_id: str) -> PaymentProgress:
         """Ask a payment's workflow what it is doing."""
-        handle = self._link.client.get_workflow_handle_for(PaymentWorkflow.run, payment_id)
-        try:
-            return await within(QUERY_TIMEOUT_S, handle.query(PaymentWorkflow.progress))
-        except (TimeoutError, WorkflowQueryFailedError) as error:
-            raise _no_worker() from error
-        except RPCError as error:
-            if error.status in (RPCStatusCode.FAILED_PRECONDITION, RPCStatusCode.DEADLINE_EXCEEDED):
-                raise _no_worker() from error
-            raise _translated(error) from error
-        except Exception as error:
-            raise _translated(error) from error
+        return cast(PaymentProgress, await self.query(payment_id, PaymentWorkflow.progress))
 
     async def is_healthy(self) -> bool:
         """Tell whether Temporal serves."""
@@ -286,7 +244,7 @@ async def _look_at(start: WithStartWorkflowOperation[Any, Any]) -> None:
 
 
 def _no_worker() -> Problem:
-    return Problem(problems.NO_WORKER, "No worker answered for this payment in time.", headers=RETRY_AFTER)
+    return Problem(problems.NO_WORKER, "No worker answered in time.", headers=RETRY_AFTER)
 
 
 def _translated(error: Exception) -> Exception:

@@ -16,22 +16,24 @@ from api.problems import FieldError, Problem
 _OURS = {
     "payment": re.compile(r"pay_[a-z0-9]{1,60}"),
     "refund": re.compile(r"re_[a-z0-9]{1,60}"),
+    "loan": re.compile(r"ln_[a-z0-9]{1,60}"),
+    "test clock": re.compile(r"clk_[a-z0-9]{1,60}"),
     "account": re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}"),
 }
 _ACTOR = re.compile(r"[!-~](?:[ -~]{0,98}[!-~])?")
 
 
 def require_id(kind: str, resource_id: str) -> str:
-    """Return the id. Raises Problem 404 when it cannot be one of that kind: payment, refund or account."""
+    """Return the id. Raises Problem 404 when it cannot be one of that kind: payment, refund, loan, test clock or account."""
     if _OURS[kind].fullmatch(resource_id) is None:
         raise problems.not_found(kind)
     return resource_id
 
 
-def actor_of(request: Request) -> str:
-    """Return who decides. Raises Problem 422 when the header `Actor` is missing or no short visible text."""
-    actors = request.headers.getlist("actor")
+def actor_of(request: Request, header: str = "Actor") -> str:
+    """Return who decides. Raises Problem 422 when the header is missing or no short visible text."""
+    actors = request.headers.getlist(header)
     if len(actors) != 1 or _ACTOR.fullmatch(actors[0]) is None:
-        rule = "Say who decides in one header `Actor`: 1 to 100 visible ASCII characters."
-        raise Problem(problems.VALIDATION_FAILED, rule, errors=[FieldError("/header/Actor", rule)])
+        rule = f"Say who decides in one header `{header}`: 1 to 100 visible ASCII characters."
+        raise Problem(problems.VALIDATION_FAILED, rule, errors=[FieldError(f"/header/{header}", rule)])
     return actors[0]

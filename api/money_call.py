@@ -23,14 +23,14 @@ from starlette.responses import Response
 
 from api import problems
 from api.body import JsonBody, read_json
-from api.payment_views import to_json
+from api.payment_presenter import to_json
 from api.problems import RETRY_AFTER, FieldError, Problem
 from api.services import Services, services_of
 from infra.postgres.idempotency import MAX_KEY_LENGTH, Claim, ClaimOutcome, StoredAnswer
 
 log = structlog.get_logger(__name__)
 
-LEASE_MARGIN_S = 15.0
+LEASE_MARGIN_S = 5.0
 """How long after the end of its wait a caller is still taken to be alive."""
 
 _KEY = re.compile(rf"[\x21-\x7e]{{1,{MAX_KEY_LENGTH}}}")

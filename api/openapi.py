@@ -15,6 +15,21 @@ from pydantic.json_schema import models_json_schema
 
 from api.account_views import CreateAccount
 from api.documentation import ProblemView
+from api.loan_command_requests import (
+    DecideProposalBody,
+    EmptyBody,
+    NoteBody,
+    PauseBody,
+    PayoffBody,
+    RecoverBody,
+    RepayBody,
+    RestructureBody,
+    ReverseBody,
+    WaiveBody,
+    WithdrawBody,
+)
+from api.loan_requests import AdvanceClockBody, ApplyForLoan, CreateClock
+from api.loan_terms import QuoteBody
 from api.payment_requests import (
     CancelPaymentBody,
     CapturePaymentBody,
@@ -45,7 +60,11 @@ goes on. `wait=0` only hands the work over.
 not an HTTP error.
 
 **Amounts** are integers in the currency's minor unit: 2933 with USD is 29.33 USD, 500 with JPY is 500 yen, 1500 with KWD is
-1.500 dinar.
+1.500 dinar. The terms of a loan, quoted or applied for, are the exception: there amounts and rates are decimal strings in major
+units. So a string is always in major units, an integer in minor units.
+
+**Loans.** What the lender's people do names them in `Clearhold-Actor`. Manual approval, restructuring and write-off need two: one
+call proposes, and another person approves the proposal. A rejection is an answer about a loan that exists, as a decline is.
 
 **Card numbers** never belong here. A request that holds 13 to 19 digits which look like one (range and check digit fit; spaces
 and dashes do not hide it), in the body, path, query or a header, is refused with 422 and neither repeated, logged nor stored.
@@ -59,6 +78,9 @@ TAGS = [
     {"name": "payments", "description": "Create, confirm, capture, cancel, read."},
     {"name": "refunds", "description": "Give money back."},
     {"name": "accounts", "description": "Accounts of the ledger, what they have, and how it came about."},
+    {"name": "loans", "description": "Quote, apply, accept, repay, read: the borrower's side of a loan."},
+    {"name": "lending", "description": "What the lender's people decide about a loan; some of it takes two of them."},
+    {"name": "test clocks", "description": "Let months pass in seconds for the loans that follow a clock."},
     {"name": "operators", "description": "For people who look after payments."},
     {"name": "health", "description": "For machines that look after processes."},
 ]
@@ -71,6 +93,21 @@ _BODIES: tuple[type[BaseModel], ...] = (
     ReviewPayment,
     ReviewRefund,
     CreateAccount,
+    QuoteBody,
+    ApplyForLoan,
+    EmptyBody,
+    NoteBody,
+    WithdrawBody,
+    RepayBody,
+    PayoffBody,
+    RecoverBody,
+    ReverseBody,
+    WaiveBody,
+    PauseBody,
+    RestructureBody,
+    DecideProposalBody,
+    CreateClock,
+    AdvanceClockBody,
 )
 
 

@@ -15,7 +15,7 @@ from api import problems
 from api.engine import Refused, WorkflowEnded
 from api.money_call import Accepted, Done, MoneyCall, NothingBegun
 from api.payment_requests import CardMethod, CreatePayment, WalletMethod, source_of
-from api.problems import FieldError, Problem
+from api.problems import RETRY_AFTER, FieldError, Problem
 from api.services import Services
 from domain import ids
 from domain.errors import DomainError
@@ -138,7 +138,9 @@ async def send(
     except Refused as refusal:
         raise as_problem(refusal) from refusal
     if left is None:
-        now = await _written(services, call.tenant_id, payment_id)
+        now = await services.payments.payment(call.tenant_id, payment_id)
+        if now is None:
+            raise Problem(problems.NO_WORKER, "The payment is not written down yet.", headers=RETRY_AFTER)
         return Accepted(services.presenter.stored(now), f"/v1/payments/{payment_id}")
     refunded, refunding = (known.amount_refunded_minor, known.amount_refunding_minor) if known else (0, 0)
     return Done(services.presenter.payment(left, refunded, refunding))

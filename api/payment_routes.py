@@ -27,8 +27,9 @@ from api.documentation import (
 from api.engine import WorkflowEnded
 from api.identifiers import require_id
 from api.money_call import carry_out, receive
+from api.payment_presenter import to_json
 from api.payment_requests import CreatePayment
-from api.payment_views import LivePayment, PaymentPage, PaymentView, Timeline, to_json
+from api.payment_views import LivePayment, PaymentPage, PaymentView, Timeline
 from api.problems import Problem
 from api.services import Services, services_of
 from domain.payments.status import PaymentStatus

@@ -79,84 +79,85 @@ CATALOGUE: dict[str, ProblemType] = {}
 """Every problem type by its code."""
 
 
-def _kind(code: str, status: int, title: str, meaning: str, advice: str) -> ProblemType:
+def declare(code: str, status: int, title: str, meaning: str, advice: str) -> ProblemType:
+    """Put a kind of problem into the catalogue, and return it."""
     CATALOGUE[code] = ProblemType(code, status, title, meaning, advice)
     return CATALOGUE[code]
 
 
 # The request itself
 
-MALFORMED_REQUEST = _kind(
+MALFORMED_REQUEST = declare(
     "malformed_request",
     400,
     "The request cannot be read",
     "The body is no valid JSON in UTF-8, is nested too deeply, or holds a NUL character; or a header is malformed.",
     "Correct the request; nothing was done.",
 )
-INVALID_CURSOR = _kind(
+INVALID_CURSOR = declare(
     "invalid_cursor",
     400,
     "The cursor is not one of ours",
     "A cursor is only valid as it came in `next_cursor`.",
     "Start again from the first page.",
 )
-IDEMPOTENCY_KEY_MISSING = _kind(
+IDEMPOTENCY_KEY_MISSING = declare(
     "idempotency_key_missing",
     400,
     "An Idempotency-Key is needed",
     "Every POST that moves money carries an Idempotency-Key, so that a repeated call moves it only once.",
     "Send a header `Idempotency-Key` with a new UUID for each new request, and the same one when repeating it.",
 )
-UNAUTHENTICATED = _kind(
+UNAUTHENTICATED = declare(
     "unauthenticated",
     401,
     "A valid API key is needed",
     "The header `Authorization: Bearer ch_…` is missing, or its key is unknown or revoked.",
     "Send a valid key; `clearhold keys create` makes one.",
 )
-NOT_FOUND = _kind(
+NOT_FOUND = declare(
     "not_found",
     404,
     "There is no such thing here",
     "Nothing with this id, or at this path, exists for the tenant of the API key.",
     "Check the id and the API key: a key sees its own tenant only.",
 )
-METHOD_NOT_ALLOWED = _kind(
+METHOD_NOT_ALLOWED = declare(
     "method_not_allowed",
     405,
     "The method is not allowed here",
     "The path exists, but not for this method; `Allow` names those it has.",
     "See /docs for the methods of each path.",
 )
-REQUEST_TIMEOUT = _kind(
+REQUEST_TIMEOUT = declare(
     "request_timeout",
     408,
     "The body did not arrive in time",
     "The client took too long to send the body.",
     "Send the request again; nothing was done.",
 )
-BODY_TOO_LARGE = _kind(
+BODY_TOO_LARGE = declare(
     "body_too_large",
     413,
     "The body is too large",
     "The body is longer than the API takes; it was not read to its end.",
     "Send less; nothing was done.",
 )
-UNSUPPORTED_MEDIA_TYPE = _kind(
+UNSUPPORTED_MEDIA_TYPE = declare(
     "unsupported_media_type",
     415,
     "The body must be JSON",
     "The API reads `application/json` in UTF-8 only.",
     "Send `Content-Type: application/json`.",
 )
-VALIDATION_FAILED = _kind(
+VALIDATION_FAILED = declare(
     "validation_failed",
     422,
     "The request has invalid fields",
     "The request can be read, but a field is missing, unknown, of the wrong type or out of its bounds; `errors` names each.",
     "Correct the fields that `errors` names; nothing was done.",
 )
-CARD_NUMBER_REFUSED = _kind(
+CARD_NUMBER_REFUSED = declare(
     "card_number_refused",
     422,
     "Card numbers are not accepted",
@@ -164,14 +165,14 @@ CARD_NUMBER_REFUSED = _kind(
     "networks use). This API takes tokens only. The value is neither repeated, logged nor stored.",
     "Exchange the card for a token at the gateway and send the token. If it is an id of yours, add a letter to it.",
 )
-IDEMPOTENCY_KEY_REUSED = _kind(
+IDEMPOTENCY_KEY_REUSED = declare(
     "idempotency_key_reused",
     422,
     "The Idempotency-Key belongs to another request",
     "The key was used before with another method, path or body.",
     "Use a new key for a new request, and repeat a request exactly as it was.",
 )
-IDEMPOTENCY_KEY_IN_FLIGHT = _kind(
+IDEMPOTENCY_KEY_IN_FLIGHT = declare(
     "idempotency_key_in_flight",
     409,
     "The same request is being carried out",
@@ -181,98 +182,98 @@ IDEMPOTENCY_KEY_IN_FLIGHT = _kind(
 
 # The business
 
-INVALID_AMOUNT = _kind(
+INVALID_AMOUNT = declare(
     "invalid_amount",
     422,
     "The amount cannot be paid",
     "The amount is zero, negative, not an integer number of minor units, or too large.",
     "Send a positive integer in the currency's minor unit (cents for USD, whole yen for JPY).",
 )
-UNKNOWN_CURRENCY = _kind(
+UNKNOWN_CURRENCY = declare(
     "unknown_currency",
     422,
     "The currency is unknown",
     "The code is not an active ISO 4217 currency.",
     "Use a three-letter ISO 4217 code, such as USD.",
 )
-CURRENCY_MISMATCH = _kind(
+CURRENCY_MISMATCH = declare(
     "currency_mismatch",
     422,
     "The currencies do not match",
     "An account has another currency than the payment.",
     "Use accounts and amounts of one currency; convert explicitly before.",
 )
-ACCOUNT_NOT_FOUND = _kind(
+ACCOUNT_NOT_FOUND = declare(
     "account_not_found",
     422,
     "The account does not exist",
     "An account named in the request is none of the tenant's.",
     "Open the account with POST /v1/accounts, or correct its id.",
 )
-ACCOUNT_CLOSED = _kind(
+ACCOUNT_CLOSED = declare(
     "account_closed",
     422,
     "The account is closed",
     "A closed account takes no new payments.",
     "Use an open account.",
 )
-ACCOUNTS_MUST_DIFFER = _kind(
+ACCOUNTS_MUST_DIFFER = declare(
     "accounts_must_differ",
     422,
     "Payer and payee are the same account",
     "A wallet payment moves money between two accounts.",
     "Name two different accounts.",
 )
-ACCOUNT_EXISTS = _kind(
+ACCOUNT_EXISTS = declare(
     "account_exists",
     409,
     "The account exists with other properties",
     "An account with this id was opened before, with another currency or purpose, or with other rights.",
     "Choose another id, or use the account as it is.",
 )
-PAYMENT_METHOD_MISMATCH = _kind(
+PAYMENT_METHOD_MISMATCH = declare(
     "payment_method_mismatch",
     422,
     "The payment method is of another kind",
     "A card payment is confirmed with a card, a wallet payment with a wallet.",
     "Send a payment method of the payment's kind, or create another payment.",
 )
-ILLEGAL_TRANSITION = _kind(
+ILLEGAL_TRANSITION = declare(
     "illegal_transition",
     409,
     "The present state does not allow this",
     "What is asked for is not possible in the state that the payment or refund is in.",
     "Read it and act on its present status.",
 )
-LIMIT_EXCEEDED = _kind(
+LIMIT_EXCEEDED = declare(
     "limit_exceeded",
     422,
     "A limit stops the payment",
     "A limit on amount, or on what one customer may pay in a day, is reached.",
     "Lower the amount, wait for the window to pass, or ask for a higher limit.",
 )
-REFUND_EXCEEDS_CAPTURED = _kind(
+REFUND_EXCEEDS_CAPTURED = declare(
     "refund_exceeds_captured",
     422,
     "More would be refunded than was captured",
     "This refund, with those before it, exceeds what the payment captured.",
     "Refund at most what is captured and not yet refunded.",
 )
-REFUND_REFUSED = _kind(
+REFUND_REFUSED = declare(
     "refund_refused",
     422,
     "The ledger refused the refund",
     "The refund could not be booked, for the reason in `detail`; nothing was written.",
     "Read the account's balance and status, then decide.",
 )
-TOO_MANY_COMMANDS = _kind(
+TOO_MANY_COMMANDS = declare(
     "too_many_commands",
     429,
     "Too many commands wait for this payment",
     "Commands to one payment are carried out one after another, and only so many may wait.",
     "Repeat the request after the time in `Retry-After`, with the same Idempotency-Key.",
 )
-PAYMENT_INTERRUPTED = _kind(
+PAYMENT_INTERRUPTED = declare(
     "payment_interrupted",
     409,
     "The payment's workflow was stopped",
@@ -282,35 +283,35 @@ PAYMENT_INTERRUPTED = _kind(
 
 # The service
 
-OVERLOADED = _kind(
+OVERLOADED = declare(
     "overloaded",
     503,
     "Too much is under way",
     "As many requests that move money are under way as this process takes. This one was not begun.",
     "Repeat the request after the time in `Retry-After`, with the same Idempotency-Key.",
 )
-DATABASE_UNAVAILABLE = _kind(
+DATABASE_UNAVAILABLE = declare(
     "database_unavailable",
     503,
     "The database does not answer",
     "The database could not be reached, or not in time.",
     "Repeat the request after the time in `Retry-After`, with the same Idempotency-Key.",
 )
-ENGINE_UNAVAILABLE = _kind(
+ENGINE_UNAVAILABLE = declare(
     "engine_unavailable",
     503,
     "The workflow engine does not answer",
     "Temporal could not be reached, or not in time. Whether the request was taken is not known.",
     "Repeat the request after the time in `Retry-After`, with the same Idempotency-Key: it is carried out at most once.",
 )
-NO_WORKER = _kind(
+NO_WORKER = declare(
     "no_worker",
     503,
     "No worker answers",
     "No worker process took the request in time.",
     "Repeat the request after the time in `Retry-After`, with the same Idempotency-Key where one was sent.",
 )
-INTERNAL_ERROR = _kind(
+INTERNAL_ERROR = declare(
     "internal_error",
     500,
     "Something is wrong on our side",

@@ -22,8 +22,9 @@ from api.documentation import (
 )
 from api.identifiers import actor_of, require_id
 from api.money_call import carry_out, receive
+from api.payment_presenter import to_json
 from api.payment_requests import CreateRefund, ResolveRefundBody, ReviewRefund
-from api.payment_views import RefundList, RefundView, to_json
+from api.payment_views import RefundList, RefundView
 from api.services import services_of
 from domain import ids
 from workflows.messages import ResolveRefund, RetryReview

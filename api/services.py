@@ -18,15 +18,19 @@ from starlette.requests import Request
 from api import problems
 from api.account_directory import AccountDirectory
 from api.authentication import Authenticator
-from api.engine import PaymentEngine, TemporalLink
-from api.payment_views import PaymentPresenter
+from api.engine import PaymentEngine
+from api.loan_engine import LoanEngine
+from api.loan_presenter import LoanPresenter
+from api.payment_presenter import PaymentPresenter
 from api.problems import RETRY_AFTER, Problem
 from api.readiness import Readiness
+from api.temporal_link import TemporalLink
 from infra.postgres.account_reads import AccountReads
 from infra.postgres.idempotency import PRUNE_LIMIT, IdempotencyKeys
 from infra.postgres.ledger import PostgresLedger
+from infra.postgres.loan_reads import LoanReads
 from infra.postgres.payment_reads import PaymentReads
-from infra.postgres.pool import open_pool
+from infra.postgres.pool import Pool, open_pool
 from infra.settings import Settings
 
 PRUNE_INTERVAL_S = 3600.0
@@ -61,6 +65,7 @@ class Services:
     """Everything behind the routes."""
 
     settings: Settings
+    pool: Pool
     engine: PaymentEngine
     keys: IdempotencyKeys
     payments: PaymentReads
@@ -70,10 +75,25 @@ class Services:
     authenticator: Authenticator
     presenter: PaymentPresenter
     readiness: Readiness
+    loan_engine: LoanEngine
+    loans: LoanReads
+    loan_presenter: LoanPresenter
     in_flight: InFlight = field(init=False)
+    _mending: asyncio.Task[None] | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         self.in_flight = InFlight(self.settings.api_in_flight_max)
+
+    def mend_connections(self) -> None:
+        """Look at every idle connection, so that after a restart of the database not each of them fails a request first."""
+        if self._mending is None or self._mending.done():
+            self._mending = asyncio.create_task(self.pool.check())
+
+    async def close(self) -> None:
+        """Stop what runs in the background."""
+        if self._mending is not None:
+            self._mending.cancel()
+            await asyncio.wait({self._mending})
 
 
 @asynccontextmanager
@@ -89,8 +109,9 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         ui = f"{settings.temporal_ui_url.rstrip('/')}/namespaces/{settings.temporal_namespace}/workflows"
         pruning = asyncio.create_task(_prune(keys))
         try:
-            yield Services(
+            services = Services(
                 settings=settings,
+                pool=pool,
                 engine=engine,
                 keys=keys,
                 payments=PaymentReads(pool),
@@ -100,7 +121,12 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
                 authenticator=Authenticator(pool),
                 presenter=PaymentPresenter(ui),
                 readiness=Readiness(settings, engine),
+                loan_engine=LoanEngine(link, settings),
+                loans=LoanReads(pool),
+                loan_presenter=LoanPresenter(ui),
             )
+            yield services
+            await services.close()
         finally:
             pruning.cancel()
             await asyncio.wait({pruning})

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typer
 
-from infra.cli import demo, doctor, ledger, loan, migrate, payment, up
+from infra.cli import bench, demo, doctor, drill, keys, ledger, loan, migrate, payment, up
 
 app = typer.Typer(
     name="clearhold",
@@ -21,6 +21,9 @@ app.command("up")(up.up)
 app.command("doctor")(doctor.doctor)
 app.command("migrate")(migrate.migrate)
 app.command("demo")(demo.demo)
+app.command("drill")(drill.drill)
+app.command("bench")(bench.bench)
+app.add_typer(keys.app, name="keys")
 app.add_typer(payment.app, name="payment")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(loan.app, name="loan")

@@ -17,7 +17,7 @@ import httpx
 
 PATIENCE_S = 120.0
 PAUSE_S = 0.2
-WAIT_S = 5
+WAIT_S = 3
 """What `Prefer: wait=N` asks for. Short: the lease of a call whose API process died ends so much sooner."""
 
 CALL_TIMEOUT_S = 30.0

@@ -15,7 +15,7 @@ from infra.drill.keys import make_key
 from infra.drill.plan import WALLET_FILL_LASTS_S, blows, errands, mischiefs
 from infra.drill.player import Outcome, Player, prepare
 from infra.drill.saboteur import Saboteur
-from infra.drill.verdict import Verdict, judge
+from infra.drill.verdict import Verdict, judge, until_settled
 from infra.local.progress import Progress
 from infra.local.stack import LocalStack
 from infra.temporal_client import connect
@@ -43,7 +43,10 @@ async def run_drill(stack: LocalStack, drill: Drill, progress: Progress) -> Verd
             for errand in errands(drill.seed, number):
                 if time.monotonic() > ends_at:
                     return
-                outcomes.append(await player.play(errand))
+                outcome = await player.play(errand)
+                outcomes.append(outcome)
+                if outcome.stopped or outcome.error:
+                    progress.say(f"{errand.key} ({errand.story}) stopped: {outcome.stopped or outcome.error}")
 
         def played() -> str:
             return f"{len(outcomes)} payments, {caller.repeated} calls repeated"
@@ -55,9 +58,12 @@ async def run_drill(stack: LocalStack, drill: Drill, progress: Progress) -> Verd
                 tasks.create_task(saboteur.strike(blows(drill.seed, drill.duration_s, stack.options.workers)))
                 tasks.create_task(saboteur.meddle(mischiefs(drill.seed, drill.duration_s)))
         await caller.clear_faults()
+        temporal = await connect(stack.settings())
+        with progress.step("waiting until everything settles"):
+            stuck = await until_settled(temporal)
         with progress.step("judging what is written"):
-            temporal = await connect(stack.settings())
             verdict = await judge(outcomes, filled, caller, temporal, stack.postgres.owner_url())
+        verdict.failures += stuck
         _report(progress, verdict, outcomes, saboteur)
     return verdict
 

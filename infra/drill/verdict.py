@@ -73,8 +73,8 @@ async def until_settled(client: Client) -> list[str]:
 async def judge(
     outcomes: Sequence[Outcome], others: Sequence[str], caller: PatientCaller, client: Client, owner_database_url: str
 ) -> Verdict:
-    """Compare everything with everything; `others` are payments made besides the outcomes."""
-    verdict = Verdict(len(outcomes), failures=await until_settled(client))
+    """Compare everything with everything, once it has settled; `others` are payments made besides the outcomes."""
+    verdict = Verdict(len(outcomes))
     ids = [outcome.payment_id for outcome in outcomes]
     books = await read_books(caller, owner_database_url, [*ids, *others])
     for found in books:

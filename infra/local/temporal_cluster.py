@@ -99,7 +99,7 @@ class LocalTemporalCluster(LocalTemporal):
         settings, dynamic = self._directory / "server.yaml", self._directory / "dynamic-config.yaml"
         # JSON is YAML too.
         dynamic.write_text(
-            json.dumps({key: [{"value": int(value)}] for key, value in self._dynamic_config.items()}, indent=1)
+            json.dumps({key: [{"value": json.loads(value)}] for key, value in self._dynamic_config.items()}, indent=1)
         )
         settings.touch(mode=0o600)  # it holds a password
         settings.write_text(json.dumps(self._configuration(dynamic), indent=1))

@@ -78,13 +78,17 @@ _STATEMENT = {newest_first: _statement_sql(newest_first=newest_first) for newest
 _ENTRIES = {
     column: f"""
         SELECT e.tenant_id, e.description, e.content_digest, {_TRANSFER}
-        FROM (SELECT * FROM ledger_entries WHERE tenant_id = %(tenant)s AND {column} = %(value)s
+        FROM (SELECT * FROM ledger_entries WHERE tenant_id = %(tenant)s AND {condition}
               ORDER BY id LIMIT %(limit)s) e
         CROSS JOIN LATERAL (SELECT * FROM ledger_transfers t WHERE t.id >= e.id AND t.id < e.id + e.transfer_count
                             ORDER BY t.id LIMIT {MAX_TRANSFERS_PER_ENTRY}) t
         ORDER BY t.id
     """  # noqa: S608
-    for column in ("key", "payment_id")
+    for column, condition in (
+        ("key", "key = %(value)s"),
+        ("keys", "key = ANY(%(value)s::text[])"),
+        ("payment_id", "payment_id = %(value)s"),
+    )
 }
 _LAST_ID = 2**63 - 1
 
@@ -168,6 +172,12 @@ class PostgresLedger:
             raise ValueError(f"A page has 1 to {MAX_PAGE} entries, not {limit}.")
         return await self._entries("payment_id", tenant_id, payment_id, limit)
 
+    async def entries_of_keys(self, tenant_id: str, keys: Sequence[str]) -> list[BookedEntry]:
+        """Return the entries of these keys, oldest first; at most MAX_PAGE keys."""
+        if len(keys) > MAX_PAGE:
+            raise ValueError(f"At most {MAX_PAGE} keys can be asked for, not {len(keys)}.")
+        return await self._entries("keys", tenant_id, list(keys), MAX_PAGE)
+
     async def hold(self, tenant_id: str, key: str) -> HoldStanding | None:
         """Return where the hold of that transfer key stands, or None when there is no such hold."""
         async with self._pool.connection() as connection:
@@ -183,7 +193,7 @@ class PostgresLedger:
             (released,) = await _one(await connection.execute(_EXPIRE, [limit]))
         return int(released)
 
-    async def _entries(self, column: str, tenant_id: str, value: str, limit: int) -> list[BookedEntry]:
+    async def _entries(self, column: str, tenant_id: str, value: object, limit: int) -> list[BookedEntry]:
         parameters = {"tenant": tenant_id, "value": value, "limit": limit}
         async with self._pool.connection() as connection:
             cursor = await connection.execute(_ENTRIES[column], parameters)

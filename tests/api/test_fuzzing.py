@@ -14,18 +14,23 @@ from tests.support.api_process import REPOSITORY, running_api
 from tests.support.api_world import ApiWorld, new_key
 
 CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
+PATHS = "^/(v1/(payments|refunds|accounts)|livez|readyz)"
+"""Loans are served by workers of their own, and fuzzed with their tests."""
+
 PHASES = "examples,coverage,fuzzing,stateful"
+OPERATIONS = 21
 EXAMPLES_PER_OPERATION = 25
 SEED = 20_261_123
 PATIENCE_S = 240.0
 
 
-async def _fuzz(url: str, token: str) -> tuple[int, str]:
+async def _fuzz(url: str, token: str, directory: Path) -> tuple[int, str]:
     fuzzer = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "schemathesis.cli", "--config-file", str(CONFIGURATION),
-        "run", f"{url}/openapi.json", "--checks", "all", "--phases", PHASES, "--seed", str(SEED), "--no-color",
+        "run", f"{url}/openapi.json", "--include-path-regex", PATHS,
+        "--checks", "all", "--phases", PHASES, "--seed", str(SEED), "--no-color",
         "--max-examples", str(EXAMPLES_PER_OPERATION), "--generation-database", "none", "--continue-on-failure",
-        cwd=REPOSITORY, env={**os.environ, "CLEARHOLD_TEST_API_KEY": token},
+        cwd=directory, env={**os.environ, "CLEARHOLD_TEST_API_KEY": token, "PYTHONPATH": str(REPOSITORY)},
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
     try:
@@ -45,9 +50,9 @@ async def test_the_api_holds_to_its_description_whatever_is_sent(world: ApiWorld
         await world.open_account(account, "JPY")
     await world.fund("acct_guest", 1_000_000_000, "JPY")
     async with running_api(world.settings, tmp_path) as api:
-        status, said = await _fuzz(api.url, world.token)
+        status, said = await _fuzz(api.url, world.token, tmp_path)
         assert status == 0, said
-        assert "21 selected / 21 total" in said
+        assert f"{OPERATIONS} selected" in said
         assert await world.count("payments") > 0
         assert "request failed" not in api.log_file.read_text()
 

@@ -66,6 +66,22 @@ async def test_a_process_whose_database_is_away_says_so_and_answers_503(
         assert (answer.status_code, answer.json()["code"]) == (503, "database_unavailable")
 
 
+async def test_after_the_database_dropped_every_connection_one_request_fails_and_the_next_works(
+    world: ApiWorld,
+) -> None:
+    await asyncio.gather(*(world.get("/v1/payments") for _ in range(20)))
+    await world.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    failed = await world.get("/v1/payments")
+    assert (failed.status_code, failed.json()["code"]) == (503, "database_unavailable")
+    mending = world.services._mending
+    assert mending is not None
+    await asyncio.wait_for(mending, PATIENCE_S)
+    answers = await asyncio.gather(*(world.get("/v1/payments") for _ in range(20)))
+    assert {answer.status_code for answer in answers} == {200}
+
+
 async def test_beyond_its_bound_money_moving_requests_are_shed_and_the_rest_answers(
     database: Database, temporal_server: LocalTemporal, client: Client
 ) -> None:

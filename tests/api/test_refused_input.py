@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -132,6 +133,16 @@ async def test_a_body_of_two_megabytes_is_refused_while_it_streams(shop: ApiWorl
 
     _assert_problem(await _send(shop, stream()), 413, "body_too_large")
     assert sent < 100_000
+
+
+async def test_a_body_that_does_not_arrive_in_time_is_refused(shop: ApiWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api.body.READ_TIMEOUT_S", 0.05)
+
+    async def stall() -> AsyncIterator[bytes]:
+        yield b"{"
+        await asyncio.Event().wait()
+
+    _assert_problem(await _send(shop, stall()), 408, "request_timeout")
 
 
 async def test_an_unknown_payment_is_not_found_by_any_command(shop: ApiWorld) -> None:

@@ -182,6 +182,7 @@ async def api_world(
         temporal_address=server.address,
         temporal_ui_url=server.ui_url,
         payment_task_queue=f"api-{uuid.uuid4().hex}",
+        loan_task_queue=f"api-loans-{uuid.uuid4().hex}",
         **changes,
     )
     token, other = await make_key(database, TENANT), await make_key(database, OTHER_TENANT)

@@ -57,7 +57,7 @@ class BankProcess:
             )  # fmt: skip
         try:
             async with asyncio.timeout(START_TIMEOUT_S), httpx.AsyncClient(trust_env=False) as http:
-                while not await self._answers(http):  # noqa: ASYNC110 - another process has no event
+                while not await self._answers(http):
                     await asyncio.sleep(POLL_INTERVAL_S)
         except TimeoutError:
             await self.kill()

@@ -142,7 +142,8 @@ async def test_one_capture_is_reversed_once_and_the_others_stand(
         await cardholder.act(hold, "captures", payment_id, key, amount_minor=300)
     order = {"reference": payment_id, "original_key": second}
     given_back = [
-        (await cardholder.post("/reversals", order, new_key("reverse_capture"))).json()["amount_minor"] for _ in range(2)
+        (await cardholder.post("/reversals", order, new_key("reverse_capture"))).json()["amount_minor"]
+        for _ in range(2)
     ]
     assert given_back == [300, 0]
     state = await cardholder.state(hold)

@@ -209,7 +209,7 @@ async def test_a_bank_that_holds_a_request_still_stops_in_time(tmp_path: Path) -
         await client.post("/admin/faults", {"operation": "any", "kind": "timeout_before"})
         held = asyncio.create_task(SandboxGateway(client).inquire("pay_1:a:1"))
         async with asyncio.timeout(POLL_BOUND_S):
-            while not (await client.get("/admin/faults")).body["faults"][0]["struck"]:  # noqa: ASYNC110 - another process has no event
+            while not (await client.get("/admin/faults")).body["faults"][0]["struck"]:
                 await asyncio.sleep(POLL_S)
         started = time.monotonic()
         await bank.stop()
@@ -221,5 +221,5 @@ async def test_a_bank_that_holds_a_request_still_stops_in_time(tmp_path: Path) -
 async def _logged_times(bank: BankProcess, key: str, times: int) -> None:
     """Wait until the bank has carried out that many requests with a key."""
     async with asyncio.timeout(POLL_BOUND_S):
-        while bank.log_file.read_text().count(f"key={key} ") < times:  # noqa: ASYNC110 - a file has no event
+        while bank.log_file.read_text().count(f"key={key} ") < times:
             await asyncio.sleep(POLL_S)

@@ -90,7 +90,7 @@ async def test_a_connection_closed_while_idle_is_replaced_unnoticed() -> None:
         for number in range(3):
             assert (await client.get("/again")).text == "/again"
             async with asyncio.timeout(5):
-                while peer.open_now:  # noqa: ASYNC110 - the end of a socket has no event
+                while peer.open_now:
                     await asyncio.sleep(0)
             await asyncio.sleep(0)
             assert peer.connections == number + 1
@@ -112,7 +112,7 @@ async def test_the_answer_to_an_abandoned_call_never_reaches_another() -> None:
     async with _peer(late, max_connections=1) as (peer, client):
         call = asyncio.create_task(client.get("/abandoned"))
         async with asyncio.timeout(5):
-            while "/abandoned" not in peer.paths:  # noqa: ASYNC110 - the peer's list has no event
+            while "/abandoned" not in peer.paths:
                 await asyncio.sleep(0)
         call.cancel()
         with pytest.raises(asyncio.CancelledError):

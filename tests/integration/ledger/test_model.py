@@ -37,7 +37,8 @@ _tenants = itertools.count(1)
 
 def mostly(usual: st.SearchStrategy[Any], odd: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     """Draw what is usual, and one time in twelve what is odd."""
-    return st.integers(0, 11).flatmap(lambda n: odd if n == 0 else usual)
+    # Seven, because Hypothesis prefers the ends of a range.
+    return st.integers(0, 11).flatmap(lambda n: odd if n == 7 else usual)
 
 
 debits = mostly(st.sampled_from(["bank", "bank", "alice", "bob", "cash"]), st.sampled_from([*ACCOUNTS, "nobody"]))
@@ -88,7 +89,7 @@ class LedgerAgainstBook(RuleBasedStateMachine):
         """Book a batch of new entries, some of them odd, and some that were sent before."""
         batch: list[JournalEntry] = []
         for _ in range(data.draw(st.integers(1, 6), "entries")):
-            if self.entries and data.draw(st.integers(0, 9), "again?") == 0:
+            if self.entries and data.draw(st.integers(0, 9), "again?") == 7:
                 entry = data.draw(st.sampled_from(self.entries), "entry sent before")
                 changed = replace(entry, description="changed")
                 batch.append(data.draw(mostly(st.just(entry), st.just(changed)), "unchanged?"))
@@ -175,7 +176,9 @@ class LedgerAgainstBook(RuleBasedStateMachine):
             debit, credit = data.draw(debits, "debit"), data.draw(credits_, "credit")
             amount, currency = data.draw(amounts, "amount"), data.draw(currencies, "currency")
             return Transfer(key, kind, debit, credit, amount, currency, expires_at=expires_at)
-        held = mostly(st.sampled_from(self.holds[-6:]), st.sampled_from(self.keys)) if self.holds else st.just("none")
+        booked = [name for name in self.holds if self.book.hold(self.tenant, name) is not None]
+        likely = booked[-4:] + self.holds[-2:] or ["none"]
+        held = mostly(st.sampled_from(likely), st.sampled_from(self.keys))
         amount, final = data.draw(captured, "amount"), data.draw(st.booleans(), "final")
         return Transfer(key, kind, amount_minor=amount, hold=data.draw(held, "hold"), final=final)
 

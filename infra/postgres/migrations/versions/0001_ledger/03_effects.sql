@@ -2,7 +2,7 @@
 -- inserts the transfers; a set that would leave the ledger inconsistent is refused whole.
 --
 -- Plans are kept for the life of a session, and one may be made while the ledger is empty. So planner switches and forms
--- that can only be run one way (lateral with limit, ranges with order and limit, updates by an array of ids) see to it that a plan
+-- that can only be run one way (lateral with limit, ranges with order and limit, rows by an array of ids, hash joins of two sets that are bounded) see to it that a plan
 -- is right for any size.
 
 -- The canonical text of a transfer as it was asked for, of which an entry's digest is made: fields set apart by the
@@ -112,34 +112,21 @@ end $$;
 create function ledger_transfers_take_effect() returns trigger
 language plpgsql
 set search_path = pg_catalog, public, pg_temp
-set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_material = off
+set enable_seqscan = off set enable_hashjoin = on set enable_mergejoin = off set enable_nestloop = off
 set plan_cache_mode = force_generic_plan set jit = off as $$
 declare
-  -- The net effect by account, sorted by id, so that the bucket of an id is its place.
-  v_accounts bigint[];
-  v_tenants text[];
-  v_currencies text[];
-  v_opens boolean[];
-  v_debits_pending bigint[];
-  v_debits_posted bigint[];
-  v_credits_pending bigint[];
-  v_credits_posted bigint[];
+  v_expected bigint;
+  v_done bigint;
   v_makes_holds boolean;
   v_settles_holds boolean;
-  v_updated bigint;
 begin
-  select array_agg(account_id), array_agg(tenant_id), array_agg(currency), array_agg(opens),
-    array_agg(debit_pending), array_agg(debit_posted), array_agg(credit_pending), array_agg(credit_posted)
-  into v_accounts, v_tenants, v_currencies, v_opens, v_debits_pending, v_debits_posted, v_credits_pending,
-    v_credits_posted
-  from (
-    with line as (
-      select debit_account_id, credit_account_id, tenant_id, currency, kind in ('post', 'hold') as opens,
-             case kind when 'hold' then amount_minor when 'post' then 0 else -amount_minor - released_minor end
-               as pending,
-             case kind when 'hold' then 0 else amount_minor end as posted
-      from added
-    )
+  with line as (
+    select debit_account_id, credit_account_id, tenant_id, currency, kind in ('post', 'hold') as opens,
+           case kind when 'hold' then amount_minor when 'post' then 0 else -amount_minor - released_minor end
+             as pending,
+           case kind when 'hold' then 0 else amount_minor end as posted
+    from added
+  ), net as materialized (
     select account_id, tenant_id, currency, bool_or(opens) as opens,
            sum(debit_pending)::bigint as debit_pending, sum(debit_posted)::bigint as debit_posted,
            sum(credit_pending)::bigint as credit_pending, sum(credit_posted)::bigint as credit_posted
@@ -151,22 +138,19 @@ begin
       select credit_account_id, tenant_id, currency, opens, 0, 0, pending, posted from line
     ) side
     group by account_id, tenant_id, currency
-    order by account_id
-  ) net;
-
-  update ledger_balances
-  set debits_pending = debits_pending + v_debits_pending[width_bucket(account_id, v_accounts)],
-      debits_posted = debits_posted + v_debits_posted[width_bucket(account_id, v_accounts)],
-      credits_pending = credits_pending + v_credits_pending[width_bucket(account_id, v_accounts)],
-      credits_posted = credits_posted + v_credits_posted[width_bucket(account_id, v_accounts)]
-  where account_id = any(v_accounts)
-    and tenant_id = v_tenants[width_bucket(account_id, v_accounts)]
-    and currency = v_currencies[width_bucket(account_id, v_accounts)]
-    and not (closed and v_opens[width_bucket(account_id, v_accounts)]);
-  get diagnostics v_updated = row_count;
-  if v_updated <> cardinality(v_accounts) then
-    raise exception '% of % accounts cannot take these transfers', cardinality(v_accounts) - v_updated,
-      cardinality(v_accounts)
+  ), changed as (
+    update ledger_balances b
+    set debits_pending = b.debits_pending + n.debit_pending, debits_posted = b.debits_posted + n.debit_posted,
+        credits_pending = b.credits_pending + n.credit_pending, credits_posted = b.credits_posted + n.credit_posted
+    from net n
+    where b.account_id = any(array(select account_id from net))  -- read in the order of ids, hence locked in it
+      and b.account_id = n.account_id and b.tenant_id = n.tenant_id and b.currency = n.currency
+      and not (b.closed and n.opens)
+    returning 1
+  )
+  select (select count(*) from net), (select count(*) from changed) into v_expected, v_done;
+  if v_done <> v_expected then
+    raise exception '% of % accounts cannot take these transfers', v_expected - v_done, v_expected
       using errcode = 'integrity_constraint_violation',
             detail = 'Each account must exist, have the tenant and currency of its transfers, and be open for posts '
                      'and holds; nothing was booked.',
@@ -182,49 +166,38 @@ begin
   end if;
 
   if v_settles_holds then
-    declare
-      v_holds bigint[];
-      v_used bigint[];
-      v_ends boolean[];  -- whether nothing may be left
-      v_last_kinds text[];
-    begin
-      select array_agg(hold_id), array_agg(used), array_agg(ends), array_agg(last_kind)
-      into v_holds, v_used, v_ends, v_last_kinds
-      from (
-        select t.hold_id, (array_agg(t.kind order by t.id desc))[1] as last_kind,
-               bool_or(t.kind <> 'capture' or t.is_final or t.takes_all) as ends,
-               case when bool_and(
-                   t.id > t.hold_id and t.tenant_id = h.tenant_id and t.currency = h.currency
-                   and t.debit_account_id = h.debit_account_id and t.credit_account_id = h.credit_account_id
-                   and (t.kind = 'expire') = coalesce(t.created_at >= h.expires_at, false))
-                 then sum(t.amount_minor + t.released_minor) end::bigint as used
-        from added t
-        left join lateral (select * from ledger_holds where transfer_id = t.hold_id limit 1) h on true
-        where t.hold_id is not null
-        group by t.hold_id
-        order by t.hold_id
-      ) settled;
-      update ledger_holds
-      set remaining_minor = remaining_minor - v_used[width_bucket(transfer_id, v_holds)],
-          state = case
-            when remaining_minor > v_used[width_bucket(transfer_id, v_holds)] then 'pending'
-            else case v_last_kinds[width_bucket(transfer_id, v_holds)]
-              when 'capture' then 'posted' when 'void' then 'voided' else 'expired' end
-            end
-      where transfer_id = any(v_holds) and state = 'pending'
-        and remaining_minor >= v_used[width_bucket(transfer_id, v_holds)]
-        and not (v_ends[width_bucket(transfer_id, v_holds)]
-                 and remaining_minor > v_used[width_bucket(transfer_id, v_holds)]);
-      get diagnostics v_updated = row_count;
-      if v_updated <> cardinality(v_holds) then
-        raise exception '% of % holds cannot be settled so', cardinality(v_holds) - v_updated, cardinality(v_holds)
-          using errcode = 'integrity_constraint_violation',
-                detail = 'A capture, void or expiry belongs to a pending hold of the same accounts, takes no more '
-                         'than is left of it, leaves nothing when it is final, and keeps to its time; nothing was '
-                         'booked.',
-                hint = 'Use ledger_apply, which names the transfer and the reason.';
-      end if;
-    end;
+    with held as materialized (
+      select * from ledger_holds where transfer_id = any(array(select hold_id from added where hold_id is not null))
+    ), settled as materialized (
+      select t.hold_id, sum(t.amount_minor + t.released_minor)::bigint as used,
+             (array_agg(t.kind order by t.id desc))[1] as last_kind,
+             bool_or(t.kind <> 'capture' or t.is_final or t.takes_all) as ends,
+             bool_and(t.id > t.hold_id and t.tenant_id = h.tenant_id and t.currency = h.currency
+                      and t.debit_account_id = h.debit_account_id and t.credit_account_id = h.credit_account_id
+                      and (t.kind = 'expire') = coalesce(t.created_at >= h.expires_at, false)) as fits
+      from added t
+      left join held h on h.transfer_id = t.hold_id
+      where t.hold_id is not null
+      group by t.hold_id
+    ), changed as (
+      update ledger_holds h
+      set remaining_minor = h.remaining_minor - s.used,
+          state = case when h.remaining_minor > s.used then 'pending' when s.last_kind = 'capture' then 'posted'
+                       when s.last_kind = 'void' then 'voided' else 'expired' end
+      from settled s
+      where h.transfer_id = any(array(select hold_id from settled))
+        and h.transfer_id = s.hold_id and s.fits and h.state = 'pending'
+        and (h.remaining_minor = s.used or h.remaining_minor > s.used and not s.ends)
+      returning 1
+    )
+    select (select count(*) from settled), (select count(*) from changed) into v_expected, v_done;
+    if v_done <> v_expected then
+      raise exception '% of % holds cannot be settled so', v_expected - v_done, v_expected
+        using errcode = 'integrity_constraint_violation',
+              detail = 'A capture, void or expiry belongs to a pending hold of the same accounts, takes no more than '
+                       'is left of it, leaves nothing when it is final, and keeps to its time; nothing was booked.',
+              hint = 'Use ledger_apply, which names the transfer and the reason.';
+    end if;
   end if;
   return null;
 end $$;

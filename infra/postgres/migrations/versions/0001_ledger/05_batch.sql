@@ -69,11 +69,12 @@ begin
       select id, debit_account_id, credit_account_id
       from ledger_transfers where key = r.hold and tenant_id = r.tenant_id limit 1
     ) h on true
+    order by r.position  -- once: what is made of this below keeps its order
   ), entry as (
     select n.ordinal, min(n.position) as first_line, max(n.position) as last_line, min(n.tenant_id) as tenant_id,
       min(n.entry_key) as key, min(n.payment_id) as payment_id, coalesce(min(n.description), '') as description,
       string_agg(ledger_transfer_content(n.key, n.kind, n.debit_id, n.credit_id, n.amount_minor, n.currency, n.hold,
-        n.is_final, n.amount_minor is null, n.expires_at), e'\x1e' order by n.position) as transfers,
+        n.is_final, n.amount_minor is null, n.expires_at), e'\x1e') as transfers,
       case
         when coalesce(length(min(n.entry_key)), 0) not between 1 and 200 or min(n.entry_key) ^@ 'expire:'
           or strpos(min(n.entry_key), e'\x1f') > 0 or length(min(n.payment_id)) > 200
@@ -97,16 +98,16 @@ begin
   )
   select
     (select array_agg(row(position, tenant_id, key, kind, debit = credit, amount_minor, currency, hold, is_final,
-       expires_at, settles)::ledger_line order by position) from named),
+       expires_at, settles)::ledger_line) from named),
     (select array_agg(row(ordinal, first_line, last_line, tenant_id, key, payment_id, description,
        ledger_entry_digest(tenant_id, key, payment_id, transfers, description), problem)::ledger_draft
        order by first_line) from entry),
     -- Ids are sorted and each is there, so the bucket of an id is its place.
     (select ids from account),
-    (select array_agg(width_bucket(debit_id, (select ids from account)) order by position) from named),
-    (select array_agg(width_bucket(credit_id, (select ids from account)) order by position) from named),
+    (select array_agg(width_bucket(debit_id, (select ids from account))) from named),
+    (select array_agg(width_bucket(credit_id, (select ids from account))) from named),
     (select ids from settled),
-    (select array_agg(width_bucket(settles, (select ids from settled)) order by position) from named
+    (select array_agg(width_bucket(settles, (select ids from settled))) from named
      where (select ids from settled) is not null),
     null,
     null,

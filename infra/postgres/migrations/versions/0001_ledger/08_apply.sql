@@ -49,15 +49,16 @@ declare
   v_draft ledger_draft;
 begin
   for v_entry in 1 .. cardinality(v_results) loop
+    continue when v_results[v_entry] = 'created';  -- apart from the rest, which runs queries
     v_draft := v_drafts[v_entry];
-    if v_results[v_entry] <> 'created' and v_draft.problem is null and (
-      exists (select from ledger_entries where key = v_draft.key and tenant_id = v_draft.tenant_id)
+    continue when v_draft.problem is not null;
+    if exists (select from ledger_entries where key = v_draft.key and tenant_id = v_draft.tenant_id)
       or exists (
         select from generate_series(v_draft.first_line, v_draft.last_line) as at
         cross join lateral (
           select from ledger_transfers where key = (v_lines[at]).key and tenant_id = v_draft.tenant_id limit 1
         ) t)
-    ) then
+    then
       return true;
     end if;
   end loop;

@@ -1,0 +1,1 @@
+"""`clearhold bench`: what a payment costs, measured beside what its parts cost alone."""
