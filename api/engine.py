@@ -197,7 +197,7 @@ class PaymentEngine(WorkflowCalls):
 
     async def refund_as_ended(self, refund_id: str) -> Refund | None:
         """Return how a refund's workflow ended, or None when it was stopped from outside or its history is gone."""
-        handle = self._link.client.get_workflow_handle_for(RefundWorkflow.run, refund_id)
+        handle: WorkflowHandle[Any, Any] = self._link.client.get_workflow_handle(refund_id)
         try:
             return await within(ACCEPT_TIMEOUT_S, handle.result())
         except WorkflowFailureError:

@@ -201,6 +201,7 @@ class LoanProcess:
         """Carry out the next command; a refusal is the answer to it and changes nothing."""
         if not self.queue:
             return
+        self.queue.answer(self.loan)  # the loan has not rested since the last one, whose sender still waits
         command = self.queue.take()
         self.commands_done += 1
         try:

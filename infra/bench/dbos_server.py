@@ -34,7 +34,7 @@ from infra.postgres.pool import open_pool
 from infra.settings import Settings, get_settings
 
 GATEWAY = "sandbox"
-SYSTEM_POOL_SIZE = 16
+SYSTEM_POOL_SIZE = 32
 KEEP_ALIVE_S = 60
 
 

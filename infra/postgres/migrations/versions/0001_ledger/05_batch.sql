@@ -74,7 +74,7 @@ begin
     select n.ordinal, min(n.position) as first_line, max(n.position) as last_line, min(n.tenant_id) as tenant_id,
       min(n.entry_key) as key, min(n.payment_id) as payment_id, coalesce(min(n.description), '') as description,
       string_agg(ledger_transfer_content(n.key, n.kind, n.debit_id, n.credit_id, n.amount_minor, n.currency, n.hold,
-        n.is_final, n.amount_minor is null, n.expires_at), e'\x1e') as transfers,
+        n.is_final, n.amount_minor is null, n.expires_at), e'\x1e' order by n.position) as transfers,
       case
         when coalesce(length(min(n.entry_key)), 0) not between 1 and 200 or min(n.entry_key) ^@ 'expire:'
           or strpos(min(n.entry_key), e'\x1f') > 0 or length(min(n.payment_id)) > 200
