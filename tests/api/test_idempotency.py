@@ -111,8 +111,10 @@ async def test_a_hundred_equal_captures_at_once_capture_once(world: ApiWorld) ->
 
 async def test_different_calls_at_once_all_go_through(world: ApiWorld) -> None:
     answers = await asyncio.gather(*(world.pay(amount=n) for n in range(1, 41)))
-    assert [answer.status_code for answer in answers] == [201] * 40
-    assert await world.balance("merchant") == sum(range(1, 41))
+    assert {answer.status_code for answer in answers} <= {201, 202}  # a busy machine may take longer than a call waits
+    async with asyncio.timeout(60):
+        while await world.balance("merchant") != sum(range(1, 41)):
+            await asyncio.sleep(0.05)
 
 
 async def _forget_answers(world: ApiWorld) -> None:

@@ -166,11 +166,12 @@ def test_a_variable_set_to_none_is_taken_out_of_the_childs_environment(
 
 
 HOLDER = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from infra.local.child import ProcessSpec
 from infra.local.processes import Supervisor
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job starts with it ignored
 folder = Path(sys.argv[1])
 with Supervisor() as supervisor:
     for name in ("first", "second"):
