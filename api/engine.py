@@ -20,6 +20,7 @@ from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest, PollWork
 from temporalio.client import (
     RPCTimeoutOrCancelledError,
     WithStartWorkflowOperation,
+    WorkflowExecutionStatus,
     WorkflowFailureError,
     WorkflowHandle,
     WorkflowQueryFailedError,
@@ -84,7 +85,7 @@ class WorkflowCalls:
                 await _look_at(start)
             except Exception as error:
                 await _look_at(start)
-                raise _translated(error) from error
+                raise await self._meaning_of(error, options["id"]) from error
         try:
             await within(ACCEPT_TIMEOUT_S, client.start_workflow(run, order, **options))
         except Exception as error:
@@ -111,8 +112,21 @@ class WorkflowCalls:
                 headers=RETRY_AFTER,
             ) from None
         except Exception as error:
-            raise _translated(error) from error
+            raise await self._meaning_of(error, workflow_id) from error
         return None
+
+    async def _meaning_of(self, error: Exception, workflow_id: str) -> Exception:
+        """Return what an error of an update means: one that Temporal does not know may be lost while its workflow runs on."""
+        if not isinstance(error, RPCError) or error.status is not RPCStatusCode.NOT_FOUND:
+            return _translated(error)
+        try:
+            described = await within(ACCEPT_TIMEOUT_S, self._link.client.get_workflow_handle(workflow_id).describe())
+        except Exception as second:  # noqa: BLE001 - it is translated
+            return _translated(second)
+        if described.status is WorkflowExecutionStatus.RUNNING:
+            detail = "The workflow engine lost the command before a worker took it."
+            return Problem(problems.ENGINE_UNAVAILABLE, detail, headers=RETRY_AFTER)
+        return WorkflowEnded()
 
     async def query(self, workflow_id: str, query: Any, *arguments: object, running_only: bool = False) -> Any:
         """Ask a workflow something. Raises WorkflowEnded when there is none of that id, or, with `running_only`, no more."""

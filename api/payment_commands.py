@@ -130,6 +130,8 @@ async def send(
         )
     except WorkflowEnded:
         ended = await _written(services, call.tenant_id, payment_id)
+        if not ended.payment.status.is_final:  # the row may be ahead or behind: it is not for it to refuse
+            raise _interrupted(payment_id) from None
         try:
             command.refuse(ended.payment)
         except DomainError as refusal:

@@ -43,6 +43,7 @@ class Call:
     path: str
     body: dict[str, Any]
     key: str
+    wait_s: int = WAIT_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +76,18 @@ class PatientCaller:
         self.repeated = 0
         self.answered: dict[str, tuple[Call, Answer]] = {}
 
-    async def post(self, path: str, body: dict[str, Any], key: str) -> Answer:
+    async def post(self, path: str, body: dict[str, Any], key: str, wait_s: int = WAIT_S) -> Answer:
         """Make a call that moves money until its answer stands. Raises NoStandingAnswer."""
-        call = Call(path, body, key)
+        call = Call(path, body, key, wait_s)
         answer = await self._until_it_stands(call)
         self.answered[key] = (call, answer)
         return answer
+
+    async def try_once(self, call: Call, attempt: int = 1) -> Answer:
+        """Make a call once. Raises httpx.TransportError, or ValueError when the answer is no JSON."""
+        headers = {"Idempotency-Key": call.key, "Prefer": f"wait={call.wait_s}"}
+        response = await self._api.post(call.path, json=call.body, headers=headers)
+        return Answer(response.status_code, response.json(), _is_replayed(response), attempt)
 
     async def ask_again(self, key: str) -> Answer:
         """Repeat a call that was answered before."""
@@ -115,13 +122,11 @@ class PatientCaller:
         return str((await self.bank_post("/tokens", fields))["id"])
 
     async def _until_it_stands(self, call: Call) -> Answer:
-        headers = {"Idempotency-Key": call.key, "Prefer": f"wait={WAIT_S}"}
         deadline, attempts, last = time.monotonic() + self._patience_s, 0, ""
         while time.monotonic() < deadline:
             attempts += 1
             try:
-                response = await self._api.post(call.path, json=call.body, headers=headers)
-                answer = Answer(response.status_code, response.json(), _is_replayed(response), attempts)
+                answer = await self.try_once(call, attempts)
             except (httpx.TransportError, ValueError) as error:
                 last = repr(error)
             else:

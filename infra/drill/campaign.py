@@ -20,6 +20,9 @@ from infra.local.progress import Progress
 from infra.local.stack import LocalStack
 from infra.temporal_client import connect
 
+PATIENCE_S = 600.0
+"""How long a client repeats one call: a reversal that fails again and again is tried at growing intervals."""
+
 
 @dataclass(frozen=True, slots=True)
 class Drill:
@@ -33,7 +36,7 @@ class Drill:
 async def run_drill(stack: LocalStack, drill: Drill, progress: Progress) -> Verdict:
     """Run a drill over a started stack, telling what is killed when, and return the verdict."""
     key = await make_key(stack.postgres.owner_url(), f"drill {drill.seed}")
-    async with open_caller(stack.ports.api_url, stack.ports.bank_url, key) as caller:
+    async with open_caller(stack.ports.api_url, stack.ports.bank_url, key, PATIENCE_S) as caller:
         filled = await prepare(caller, 1 + int(drill.duration_s / WALLET_FILL_LASTS_S))
         saboteur = Saboteur(stack, caller, progress)
         player, outcomes = Player(caller), list[Outcome]()

@@ -10,9 +10,11 @@ import pytest
 
 from infra.drill.caller import Answer
 from infra.local.stack import API, BANK, POSTGRES, TEMPORAL
-from tests.e2e.scene import WORKER, Scene
+from tests.e2e.scene import GOOD_CARD, WORKER, Scene, until
 
 EACH = 2
+WAITS_S = (1, 4, 4, 5, 5, 5, 6, 6)
+DECLINED_CARD = "4000000000000002"
 PART = 300
 SLOW_S = 2.5
 AT_BANK = {"capture": "capture", "refunds": "refund", "cancel": "reversal"}
@@ -112,6 +114,33 @@ async def test_a_part_killed_while_captures_refunds_and_releases_are_booked_chan
     await scene.start(victim)
     answers = await asyncio.gather(capturing, refunding, canceling)
     await _prove_all(scene, paid, [answer for group in answers for answer in group])
+
+
+async def test_a_command_lost_with_temporal_is_not_taken_for_refused(scene: Scene) -> None:
+    """The waits of the calls end one after another, so that some end just when Temporal is back and knows nothing of them."""
+    keys, account = scene.keys(len(WAITS_S)), await scene.account()
+    declined = {"type": "card", "token": await scene.caller.token(DECLINED_CARD)}
+    orders = await scene.orders(keys, account, payment_method=declined, attempts_allowed=2)
+    ids = [answer.body["id"] for answer in await scene.pay(orders)]
+    good = {"payment_method": {"type": "card", "token": await scene.caller.token(GOOD_CARD)}}
+    async with scene.locked(account):
+        confirming = [
+            asyncio.create_task(scene.caller.post(f"/v1/payments/{id_}/confirm", good, f"{id_}-confirm", wait_s))
+            for id_, wait_s in zip(ids, WAITS_S, strict=True)
+        ]
+        await scene.until_blocked()
+        repeated = scene.caller.repeated
+        await scene.kill(TEMPORAL)
+
+    async def first_wait_is_over() -> bool:
+        return scene.caller.repeated > repeated
+
+    await until("a call goes unanswered", first_wait_is_over)
+    await scene.start(TEMPORAL)
+    answers = await asyncio.gather(*confirming)
+    assert [answer.body.get("status") for answer in answers] == ["succeeded"] * len(ids), answers
+    for found in await scene.prove(ids, "succeeded"):
+        assert len(found.booked_minor) == 1
 
 
 async def test_answers_given_just_before_the_database_dies_are_given_again(scene: Scene) -> None:

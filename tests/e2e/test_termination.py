@@ -10,10 +10,12 @@ import pytest
 from temporalio.client import WorkflowExecutionStatus
 
 from infra.drill.books import disagreements
-from tests.e2e.scene import Scene, ids_of, refund_ids_of, until
+from infra.drill.caller import Call
+from tests.e2e.scene import GOOD_CARD, Scene, ids_of, refund_ids_of, until
 from workflows.reconciliation import ReconciliationOrder, ReconciliationReport, ReconciliationWorkflow
 
 PAYMENTS = 2
+DECLINED_CARD = "4000000000000002"
 SLOW_S = 4.0
 
 
@@ -112,6 +114,20 @@ async def test_a_terminated_capture_is_given_back(scene: Scene, fault: str) -> N
     await _until_the_bank_decided(scene, ids, "capture")
     await _prove_undone(scene, ids)
     assert {(answer.status, answer.code) for answer in await capturing} == {(409, "illegal_transition")}
+
+
+async def test_a_command_to_a_terminated_payment_is_told_so_and_not_that_it_is_illegal(scene: Scene) -> None:
+    declined = {"type": "card", "token": await scene.caller.token(DECLINED_CARD)}
+    keys, account = scene.keys(1), await scene.account()
+    await scene.pay(await scene.orders(keys, account, payment_method=declined, attempts_allowed=2))
+    (id_,) = ids_of(keys)
+    await _terminate(scene, [id_])
+    good = {"payment_method": {"type": "card", "token": await scene.caller.token(GOOD_CARD)}}
+    answer = await scene.caller.try_once(Call(f"/v1/payments/{id_}/confirm", good, f"{id_}-confirm"))
+    assert (answer.status, answer.code) == (409, "payment_interrupted")
+    await _reconcile(scene)
+    await _until_recovered(scene, [id_])
+    await _prove_undone(scene, [id_])
 
 
 @pytest.mark.xfail(strict=True, reason="undoing a payment writes nothing of the operations it undoes")
