@@ -74,6 +74,7 @@ class GroupCommit(Generic[Item, Answer]):
         self._is_outage = is_outage
         self._waiting: deque[tuple[Item, asyncio.Future[Answer]]] = deque()
         self._drains: set[asyncio.Task[None]] = set()
+        self._draining = 0
         self._closed = False
 
     async def __aenter__(self) -> Self:
@@ -108,8 +109,8 @@ class GroupCommit(Generic[Item, Answer]):
             raise GroupCommitFullError(f"{len(self._waiting)} items wait already.")
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
-        if len(self._drains) < self._max_flushes:
-            # With one flush under way, what has gathered meanwhile is not held back for it; see MAX_FLUSHES.
+        if self._draining < self._max_flushes:
+            self._draining += 1
             drain = asyncio.create_task(self._drain())
             self._drains.add(drain)
             drain.add_done_callback(self._drains.discard)
@@ -131,6 +132,10 @@ class GroupCommit(Generic[Item, Answer]):
                 future.cancel()
             self._waiting.clear()
             raise
+        finally:
+            # In the same step that found nothing waiting: a caller that comes after it starts a new drain. Whether a
+            # task is done would be known a step later, and an item that came between would wait for ever.
+            self._draining -= 1
 
     def _next_batch(self) -> list[tuple[Item, asyncio.Future[Answer]]]:
         batch: list[tuple[Item, asyncio.Future[Answer]]] = []

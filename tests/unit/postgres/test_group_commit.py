@@ -74,6 +74,20 @@ async def test_what_arrives_during_a_flush_is_the_next_batch() -> None:
     assert desk.batches == [[0], [1, 2, 3, 4, 5]]
 
 
+@pytest.mark.parametrize("max_flushes", [1, 2])
+async def test_callers_that_come_again_as_soon_as_they_are_answered_are_all_answered(max_flushes: int) -> None:
+    desk = Desk()
+
+    async def caller(number: int) -> None:
+        for n in range(200):
+            assert await group.submit(number * 1000 + n) == f"answer to {number * 1000 + n}"
+
+    async with asyncio.timeout(30), GroupCommit(desk.flush, max_flushes=max_flushes) as group:
+        await asyncio.gather(*(caller(number) for number in range(20)))
+    assert sum(map(len, desk.batches)) == 20 * 200
+    assert desk.most_under_way <= max_flushes
+
+
 async def test_batches_and_flushes_at_once_are_bounded() -> None:
     desk = Desk()
     desk.gate.clear()
