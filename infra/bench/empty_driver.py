@@ -95,7 +95,7 @@ class EmptyLoad:
                 TrivialWorkflow.run, text, id=text, task_queue=queue, request_eager_start=True
             )
         except (RPCError, WorkflowFailureError) as error:
-            return type(error).__name__
+            return _describe(error)
         return DONE if answer == text else "wrong answer"
 
     def _of(self, variant: Variant) -> Operation:
@@ -122,9 +122,15 @@ class EmptyLoad:
                     VariantWorkflow.run, variant.recipe, request_eager_start=eager, **named
                 )
             except (RPCError, WorkflowFailureError, WorkflowUpdateFailedError) as error:
-                return type(error).__name__
+                return _describe(error)
 
         return run
+
+
+def _describe(error: RPCError | WorkflowFailureError | WorkflowUpdateFailedError) -> str:
+    if isinstance(error, RPCError):
+        return f"{error.status.name.lower()}: {error.message}"
+    return type(error).__name__
 
 
 async def serve(port: int, settings: Settings) -> None:

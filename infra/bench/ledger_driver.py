@@ -153,10 +153,12 @@ def main() -> None:
     """Read the command line and serve."""
     parser = argparse.ArgumentParser(prog="python -m infra.bench.ledger_driver")
     parser.add_argument("--port", type=int, required=True)
-    port = parser.parse_args().port
-    settings = get_settings().model_copy(update={"database_pool_min": POOL_SIZE, "database_pool_max": POOL_SIZE})
+    parser.add_argument("--connections", type=int, default=POOL_SIZE)
+    arguments = parser.parse_args()
+    size = arguments.connections
+    settings = get_settings().model_copy(update={"database_pool_min": size, "database_pool_max": size})
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve(port, settings))
+        runner.run(serve(arguments.port, settings))
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ import psycopg
 from infra.bench.books import Check, describe_findings
 from infra.bench.control import ask
 from infra.bench.cpu import cpu_ms
+from infra.bench.ledger_driver import BATCH, POOL_SIZE
 from infra.bench.loops import STRETCH_MAX, Pace
 from infra.bench.pgbench import CLIENTS, PgBench
 from infra.bench.plan import Plan
@@ -43,6 +44,9 @@ ROWS_BATCHES = 24
 """Batches of one measurement over a ledger of a given size: few, so that the size stays what it is."""
 
 ROWS_WARM_UP_BATCHES = 6
+ROWS_WARM_UP_SHARE = 10
+"""The warm-up adds a tenth of the rows, which touches most index pages after the checkpoint, as a ledger at work has done."""
+
 COPY = "copy"
 ROWS_ROUNDS_FACTOR = 2
 """Rounds for each round of the other parts: these are short."""
@@ -75,21 +79,22 @@ class Ledgers:
         self._ports: dict[str, int] = {}
         self._next = 1
 
-    def open(self, database: str, template: str | None = None) -> None:
-        """Make a ledger, empty and migrated, or a copy of another; start its driver."""
+    def open(self, database: str, template: str | None = None, connections: int = POOL_SIZE) -> None:
+        """Make a ledger, empty and migrated, or a copy of another; start its driver with so many connections."""
         self.server.drop_database(database)
         self.server.create_database(database, template=template)
         if template is None:
             upgrade(self.server.owner_url(database))
-        self.resume(database)
+        self.resume(database, connections)
 
-    def resume(self, database: str) -> None:
+    def resume(self, database: str, connections: int = POOL_SIZE) -> None:
         """Start the driver of a ledger that exists."""
         port = self._ports[database] = self._allocator.free()
+        options = ("--port", str(port), "--connections", str(connections))
         self._supervisor.start(
             ProcessSpec(
                 name=f"driver-{database}",
-                argv=(sys.executable, "-m", "infra.bench.ledger_driver", "--port", str(port)),
+                argv=(sys.executable, "-m", "infra.bench.ledger_driver", *options),
                 log_path=self._folder / "logs" / f"{database}.log",
                 env={"CLEARHOLD_DATABASE_URL": self.server.app_url(database)},
                 cwd=PROJECT,
@@ -194,7 +199,7 @@ def measure_rows(ledgers: Ledgers, plan: Plan, results: Results, progress: Progr
     for _ in range(ROWS_ROUNDS_FACTOR * plan.rounds):
         taken = []
         for rows, base in bases.items():
-            sample = _measure_rows_once(ledgers, base, grows_by_little=rows == many)
+            sample = _measure_rows_once(ledgers, base, rows, grows_by_little=rows == many)
             taken.append(replace(sample, concurrency=rows))
             progress.say(describe_posting(taken[-1]))
         series.rounds.append(taken)
@@ -207,19 +212,20 @@ def measure_rows(ledgers: Ledgers, plan: Plan, results: Results, progress: Progr
     )
 
 
-def _measure_rows_once(ledgers: Ledgers, base: str, *, grows_by_little: bool) -> Sample:
+def _measure_rows_once(ledgers: Ledgers, base: str, rows: int, *, grows_by_little: bool) -> Sample:
     """Measure over a copy, or over the ledger itself when what is added changes little. A checkpoint makes both start alike."""
     database = base if grows_by_little else COPY
     if grows_by_little:
-        ledgers.resume(base)
+        ledgers.resume(base, connections=AT_ONCE[BATCHED])  # no more than are used: each must warm up
     else:
-        ledgers.open(COPY, template=base)
+        ledgers.open(COPY, template=base, connections=AT_ONCE[BATCHED])
     ledgers.checkpoint()
 
     def post(pace: Pace) -> dict[str, Any]:
         return ledgers.run(database, BATCHED, pace)
 
-    post(Pace(AT_ONCE[BATCHED], ROWS_MAX_S, operations_max=ROWS_WARM_UP_BATCHES))
+    warm_up_batches = max(ROWS_WARM_UP_BATCHES, rows // ROWS_WARM_UP_SHARE // BATCH)
+    post(Pace(AT_ONCE[BATCHED], ROWS_MAX_S, operations_max=warm_up_batches))
     pace = Pace(AT_ONCE[BATCHED], ROWS_MAX_S, operations_max=ROWS_BATCHES)
     sample = take_sample(ledgers.meter(database), Work(BATCHED, "batched", post), pace)
     ledgers.pause(database)

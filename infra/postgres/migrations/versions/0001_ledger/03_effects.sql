@@ -47,7 +47,8 @@ begin
   return null;
 end $$;
 
--- Every new entry has all its transfers, with ids that follow its own, and the digest of exactly this content.
+-- Every new entry has all its transfers, with ids that follow its own, and the digest of exactly this content. What
+-- ledger_write inserts carries the digest that ledger_resolve made of the same lines; that of any other is made again.
 create function ledger_entries_are_whole() returns trigger
 language plpgsql
 set search_path = pg_catalog, public, pg_temp
@@ -57,21 +58,33 @@ declare
   v_first bigint;
   v_last bigint;
   v_key text;
+  v_context text;
 begin
   select min(id), max(id + transfer_count - 1) into v_first, v_last from added;
   select min(e.key) into v_key
   from added e
   left join (
-    select t.entry_id, count(*) as n, max(t.id) as last_id,
-      string_agg(ledger_transfer_content(
-        t.key, t.kind, t.debit_account_id, t.credit_account_id, t.amount_minor, t.currency, h.key, t.is_final,
-        t.takes_all, t.expires_at), e'\x1e' order by t.id) as content
-    from (select * from ledger_transfers where id >= v_first and id <= v_last order by id limit 1000000) t
-    left join lateral (select key from ledger_holds where transfer_id = t.hold_id limit 1) h on true
-    group by t.entry_id
+    select entry_id, count(*) as n, max(id) as last_id
+    from (select id, entry_id from ledger_transfers where id >= v_first and id <= v_last order by id limit 1000000) t
+    group by entry_id
   ) t on t.entry_id = e.id
-  where t.n is distinct from e.transfer_count or t.last_id <> e.id + e.transfer_count - 1
-    or e.content_digest <> ledger_entry_digest(e.tenant_id, e.key, e.payment_id, t.content, e.description);
+  where t.n is distinct from e.transfer_count or t.last_id <> e.id + e.transfer_count - 1;
+
+  get diagnostics v_context = pg_context;
+  if v_key is null and strpos(v_context, ' ledger_write(') = 0 then
+    select min(e.key) into v_key
+    from added e
+    join (
+      select t.entry_id, string_agg(ledger_transfer_content(
+          t.key, t.kind, t.debit_account_id, t.credit_account_id, t.amount_minor, t.currency, h.key, t.is_final,
+          t.takes_all, t.expires_at), e'\x1e' order by t.id) as content
+      from (select * from ledger_transfers where id >= v_first and id <= v_last order by id limit 1000000) t
+      left join lateral (select key from ledger_holds where transfer_id = t.hold_id limit 1) h on true
+      group by t.entry_id
+    ) t on t.entry_id = e.id
+    where e.content_digest <> ledger_entry_digest(e.tenant_id, e.key, e.payment_id, t.content, e.description);
+  end if;
+
   if v_key is not null then
     raise exception 'entry % is not whole', v_key
       using errcode = 'integrity_constraint_violation',

@@ -3,7 +3,8 @@
 
 create type ledger_judgement as (
   results text[], failed text[],                       -- by entry
-  amount bigint[], released bigint[], hold_id bigint[], debit_at integer[], credit_at integer[]   -- by line
+  first_line integer[],     -- by line: where its entry begins; null when nothing is to be written
+  amount bigint[], released bigint[], hold_id bigint[], debit_at integer[], credit_at integer[]
 );
 
 create function ledger_judge(p_batch ledger_batch, p_standing ledger_standing, p_base bigint, p_now timestamptz)
@@ -39,6 +40,7 @@ declare
   v_left_before bigint[];
   v_results text[];
   v_failed text[];
+  v_first_line integer[];
   v_amount bigint[];
   v_released bigint[];
   v_hold_of bigint[];
@@ -136,6 +138,7 @@ begin
         v_credits_posted[c] := v_credits_posted[c] + v_asked;
       end if;
 
+      v_first_line[v_at] := v_draft.first_line;
       v_name := coalesce(v_name_at[v_at], v_at);
       v_key_used[v_name] := true;
       if v_name_at is not null then  -- a line of the batch may settle this one
@@ -178,6 +181,7 @@ begin
         v_credits_pending[c] := v_credits_pending[c] + v_amount[v_at] + v_released[v_at];
         v_credits_posted[c] := v_credits_posted[c] - v_amount[v_at];
       end if;
+      v_first_line[v_at] := null;
       v_name := coalesce(v_name_at[v_at], v_at);
       v_key_used[v_name] := false;
       if v_name_at is not null then
@@ -185,5 +189,5 @@ begin
       end if;
     end loop;
   end loop;
-  return row(v_results, v_failed, v_amount, v_released, v_hold_of, v_debit_at, v_credit_at)::ledger_judgement;
+  return row(v_results, v_failed, v_first_line, v_amount, v_released, v_hold_of, v_debit_at, v_credit_at)::ledger_judgement;
 end $$;

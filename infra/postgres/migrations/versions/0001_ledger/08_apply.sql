@@ -7,6 +7,7 @@ create function ledger_write(
 language plpgsql as $$
 declare
   v_results text[] := p_judgement.results;
+  v_first_line integer[] := p_judgement.first_line;
   v_amount bigint[] := p_judgement.amount;
   v_released bigint[] := p_judgement.released;
   v_hold_id bigint[] := p_judgement.hold_id;
@@ -14,29 +15,27 @@ declare
   v_credit_at integer[] := p_judgement.credit_at;
   v_accounts bigint[] := p_batch.accounts;
   v_currency text[] := p_standing.currency;
-  v_lines ledger_line[] := p_batch.lines;
 begin
-  with accepted as materialized (
-    select d.* from unnest(p_batch.drafts) with ordinality as d(ordinal, first_line, last_line, tenant_id, key,
-      payment_id, description, content_digest, problem, n)
-    where v_results[d.n] = 'created'
-    order by d.tenant_id, d.key
-  ), entry as (
+  with entry as (
     insert into ledger_entries
       (id, tenant_id, key, payment_id, description, transfer_count, content_digest, created_at)
     select p_base + first_line - 1, tenant_id, key, payment_id, description, last_line - first_line + 1,
            content_digest, p_now
-    from accepted
+    from unnest(p_batch.drafts) with ordinality as d(ordinal, first_line, last_line, tenant_id, key, payment_id,
+      description, content_digest, problem, n)
+    where v_results[n] = 'created'
+    order by key, tenant_id
   )
   insert into ledger_transfers
     (id, entry_id, tenant_id, key, kind, debit_account_id, credit_account_id, currency, amount_minor, released_minor,
      hold_id, is_final, takes_all, expires_at, created_at)
-  select p_base + at - 1, p_base + e.first_line - 1, e.tenant_id, (v_lines[at]).key, (v_lines[at]).kind,
-         v_accounts[v_debit_at[at]], v_accounts[v_credit_at[at]], v_currency[v_debit_at[at]], v_amount[at],
-         v_released[at], v_hold_id[at], (v_lines[at]).is_final,
-         case when (v_lines[at]).kind = 'capture' then (v_lines[at]).amount_minor is null end,
-         (v_lines[at]).expires_at, p_now
-  from accepted e, generate_series(e.first_line, e.last_line) as at;
+  select p_base + position - 1, p_base + v_first_line[position] - 1, tenant_id, key, kind,
+         v_accounts[v_debit_at[position]], v_accounts[v_credit_at[position]], v_currency[v_debit_at[position]],
+         v_amount[position], v_released[position], v_hold_id[position], is_final,
+         case when kind = 'capture' then amount_minor is null end, expires_at, p_now
+  from unnest(p_batch.lines)
+  where v_first_line[position] is not null
+  order by key, tenant_id;
 end $$;
 
 -- Whether a key of an entry that was refused is booked already: then `exists`, or the like, is the better answer.
