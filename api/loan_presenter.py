@@ -27,6 +27,8 @@ from infra.postgres.loan_reads import (
 from workflows.loan_messages import PayoffQuote
 
 Json = dict[str, Any]
+AHEAD_OF_SCHEDULE = 0
+"""The number that stands for no instalment: principal paid ahead, for which the schedule was made smaller."""
 
 
 def today_of(loan: Loan) -> date:
@@ -138,6 +140,13 @@ def schedule_view(loan: Loan, rows: Sequence[StoredInstalment], repayments: Sequ
         "on": today,
         "is_expected": is_expected,
         "instalments": instalments,
+        "prepaid_principal": sum(
+            part["amount"]
+            for each in repayments
+            if each.reversed_on is None
+            for part in each.parts
+            if part["number"] == AHEAD_OF_SCHEDULE
+        ),
         "repayments": [_repayment(each) for each in repayments],
     }
 

@@ -92,17 +92,21 @@ class IncomeBody(WireModel):
     monthly_debt: Minor = 0
 
 
+ConsumerScore = Annotated[str, StringConstraints(pattern=r"^([1-5](\.[0-9]{1,9})?|6)$"), Field(examples=["1"])]
+MortgageScore = Annotated[str, StringConstraints(pattern=r"^([1-3](\.[0-9]{1,9})?|4)$"), Field(examples=["2"])]
+
+
 class CreditBody(WireModel):
     """What is known for the decision; what is missing is null or left out, and never guessed. Ratios are shares of 1."""
 
     debt_to_income: DecimalText | None = Field(default=None, examples=["0.221"])
     housing_to_income: DecimalText | None = None
     loan_to_value: DecimalText | None = None
-    consumer_credit_score: Annotated[StrictInt, Field(ge=1, le=6)] | None = Field(
-        default=None, description="1 no slow payments … 6 90 days late."
+    consumer_credit_score: ConsumerScore | None = Field(
+        default=None, description="`1` no slow payments … `6` 90 days late; estimates have decimals."
     )
-    mortgage_credit_score: Annotated[StrictInt, Field(ge=1, le=4)] | None = Field(
-        default=None, description="1 never late … 4 often late."
+    mortgage_credit_score: MortgageScore | None = Field(
+        default=None, description="`1` never late … `4` often late; estimates have decimals."
     )
     bureau_score: Annotated[StrictInt, Field(ge=300, le=850)] | None = None
     public_bad_credit_record: StrictBool | None = None

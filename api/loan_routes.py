@@ -302,8 +302,8 @@ async def get_loan_timeline(
 ) -> Response:
     """Read each step of a loan, oldest first: day, who acted, the payment, and the ledger's transfers."""
     services = services_of(request)
-    after = 0 if cursor is None else number_position(cursor)
     loan = (await _read(services, request, loan_id)).loan
+    after = 0 if cursor is None else number_position(cursor)
     events = await services.loans.events(loan.tenant_id, loan_id, after, limit + 1)
     page, more = events[:limit], len(events) > limit
     keys = [each.entry_key for each in page if each.entry_key is not None]

@@ -220,6 +220,10 @@ class LoanSchedule(Out):
     on: date = Field(description="The day as of which an instalment is due or overdue.")
     is_expected: bool = Field(description="Whether nothing is paid out yet.")
     instalments: list[InstalmentView]
+    prepaid_principal: int = Field(
+        description="Principal paid ahead of the schedule, which was made smaller by it: with what the instalments were "
+        "paid, it is all that was received and not overpaid."
+    )
     repayments: list[RepaymentView]
 
 

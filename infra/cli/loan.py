@@ -1,4 +1,4 @@
-"""`clearhold loan`: quote a loan, or find the annual percentage rate of a stream of payments."""
+"""`clearhold loan`: quote a loan, find the annual percentage rate of payments, report on real applications."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import typer
 if TYPE_CHECKING:
     from domain.loans.quote import Quote
 
-app = typer.Typer(help="Loan mathematics.", no_args_is_help=True)
+app = typer.Typer(help="Loan mathematics and credit decisions.", no_args_is_help=True)
 
 File = Annotated[Path, typer.Option("--file", help="A JSON object; `-` reads standard input.", exists=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
@@ -48,6 +48,44 @@ def apr(file: File, as_json: AsJson = False) -> None:
     case = _read(file)
     percent = _checked(lambda: apr_of_case(case))
     typer.echo(json.dumps({"apr_percent": str(percent)}) if as_json else f"{percent} %")
+
+
+@app.command("report")
+def report(
+    file: Annotated[Path | None, typer.Option("--file", help="A CSV of applications; none: the real ones.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Decide on real mortgage applications by our rules, and compare with what the lender decided."""
+    from domain.loans.credit import Outcome
+    from infra.demo.applications import APPLICATIONS, decide_all, matrix_table, read_applications, reasons_table
+    from infra.demo.report import console_for_tables
+
+    chosen = file or APPLICATIONS
+    try:
+        comparison = _checked(lambda: decide_all(read_applications(chosen)))
+    except (OSError, KeyError, ValueError) as error:
+        typer.secho(f"error: {chosen} cannot be read as applications: {error}", fg="red", err=True)
+        raise typer.Exit(2) from error
+    if as_json:
+        counts = {
+            outcome.value: {
+                "approved_by_lender": comparison.count(outcome, denied=False),
+                "denied_by_lender": comparison.count(outcome, denied=True),
+            }
+            for outcome in Outcome
+        }
+        reasons = [
+            {"outcome": outcome.value, "reason": reason.value, "count": count}
+            for (outcome, reason), count in comparison.reasons.most_common()
+        ]
+        answer = {"decisions": counts, "reasons": reasons, "decided": comparison.alone, "agreed": comparison.agreed}
+        typer.echo(json.dumps(answer, indent=2))
+        return
+    console = console_for_tables()
+    console.print(matrix_table(comparison))
+    console.print(reasons_table(comparison))
+    for line in comparison.summary():
+        console.print(line, markup=False)
 
 
 def _read(file: Path) -> dict[str, Any]:

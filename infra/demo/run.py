@@ -12,6 +12,7 @@ import time
 import httpx
 import psycopg
 
+from infra.demo.loans import run_loans
 from infra.demo.proof import Check, prove_payments, prove_totals
 from infra.demo.purchases import CURRENCY, Plan, plan_payments, read_purchases, zero_purchases
 from infra.demo.report import console_for_tables, payments_table, print_checks
@@ -59,11 +60,12 @@ async def run_demo(stack: LocalStack, key: str, progress: Progress, count: int) 
             for zero, refusal in zip(zeros, refusals, strict=True)
         ]
         checks += await prove_totals(proofs, api, bank, MERCHANT)
+        console = console_for_tables()
+        console.print(payments_table(proofs))
+        checks += await run_loans(api, bank, stack.settings(), progress, console)
     findings = await asyncio.to_thread(_verify, stack.postgres.owner_url())
     checks.append(Check("findings of the ledger's own verification", [], [str(finding) for finding in findings]))
 
-    console = console_for_tables()
-    console.print(payments_table(proofs))
     console.print(
         f"a payment of nothing is refused: {refusals[0].get('detail')} {refusals[0].get('advice')}", markup=False
     )

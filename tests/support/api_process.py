@@ -28,6 +28,7 @@ _HANDED_ON = (
     "temporal_address",
     "temporal_ui_url",
     "payment_task_queue",
+    "loan_task_queue",
     "api_in_flight_max",
     "api_shutdown_grace_s",
 )

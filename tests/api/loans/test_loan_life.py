@@ -66,6 +66,8 @@ async def test_a_loan_lives_from_application_to_closing_with_a_missed_instalment
     schedule = await lender.ask(f"{path}/schedule")
     assert {row["status"] for row in schedule["instalments"]} == {"paid"}
     assert schedule["repayments"][-1]["amount"] == today["total"]
+    paid = sum(row["paid"]["total"] for row in schedule["instalments"]) + schedule["prepaid_principal"]
+    assert paid == sum(each["amount"] for each in schedule["repayments"])
     told = [event["name"] for event in (await lender.ask(f"{path}/timeline"))["events"]]
     for step in ("applied", "offered", "accepted", "collection_failed", "late_fee_charged", "restructured", "repaid"):
         assert step in told
