@@ -1,12 +1,17 @@
-"""Calls to card gateways, each an ordinary activity, so that an operator sees it, its attempts and its last failure.
+"""Calls to card gateways.
+
+A step forward makes its first call locally while the gateway answers fast (see `fast_lane`); every other call is an ordinary
+activity, so that an operator sees it, its attempts and its last failure.
 
 Invariant: nothing is sent twice blindly. A second attempt (the first was lost with its worker, or timed out) inquires with the
-same key before it sends. An unknown outcome fails as OUTCOME_UNKNOWN: a step forward takes that as final, asks with `inquire` and
-decides in the workflow; a compensation simply tries again, since its next attempt asks first.
+same key before it sends; a local call is made once, and only for a request that was never made before. An unknown outcome fails
+as OUTCOME_UNKNOWN: a step forward takes that as final, asks with `inquire` and decides in the workflow; a compensation simply
+tries again, since its next attempt asks first.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,6 +19,7 @@ from datetime import timedelta
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from activities.fast_lane import FAST_CALL_S, FastLane
 from activities.gateway_port import (
     AuthorizeRequest,
     CaptureRequest,
@@ -36,6 +42,9 @@ REJECTED = "GatewayRejected"
 
 UNAVAILABLE = "GatewayUnavailable"
 """Failure type: nothing was sent; it is retried."""
+
+LANE_CLOSED = "FastLaneClosed"
+"""Failure type of a local call: nothing was sent, because the gateway is slow at the moment. Call it as an ordinary activity."""
 
 UNAVAILABLE_RETRY_AFTER = timedelta(milliseconds=500)
 
@@ -69,8 +78,9 @@ def _failure(error: GatewayError) -> ApplicationError:
 class GatewayActivities:
     """Card gateways by name. Raises ApplicationError of type OUTCOME_UNKNOWN, REJECTED or UNAVAILABLE."""
 
-    def __init__(self, gateways: Mapping[str, CardGateway]) -> None:
+    def __init__(self, gateways: Mapping[str, CardGateway], lane: FastLane | None = None) -> None:
         self._gateways = gateways
+        self._lane = lane or FastLane()
 
     def _named(self, gateway: str) -> CardGateway:
         try:
@@ -82,44 +92,55 @@ class GatewayActivities:
             ) from None
 
     async def _send(
-        self, gateway: CardGateway, key: str, send: Callable[[], Awaitable[GatewayResult]]
+        self, name: str, key: str, send: Callable[[CardGateway], Awaitable[GatewayResult]]
     ) -> GatewayResult:
+        gateway = self._named(name)
         try:
+            if activity.info().is_local:
+                if not self._lane.is_open(name):
+                    raise ApplicationError(f"{name} is slow at the moment.", type=LANE_CLOSED, non_retryable=True)
+                return await self._send_at_once(name, send(gateway))
             if activity.info().attempt > 1 and (seen := await gateway.inquire(key)) is not None:
                 return seen
-            return await send()
+            return await send(gateway)
         except GatewayError as error:
             raise _failure(error) from error
+
+    async def _send_at_once(self, name: str, sending: Awaitable[GatewayResult]) -> GatewayResult:
+        try:
+            async with asyncio.timeout(FAST_CALL_S):
+                return await sending
+        except TimeoutError:
+            self._lane.close(name)
+            raise GatewayOutcomeUnknown(f"no answer within {FAST_CALL_S:g} s") from None
+        except (GatewayOutcomeUnknown, GatewayUnavailable):
+            self._lane.close(name)
+            raise
 
     @activity.defn
     async def authorize(self, gateway: str, request: AuthorizeRequest) -> GatewayResult:
         """Authorize a payment, and capture it at once when asked to."""
-        port = self._named(gateway)
-        return await self._send(port, request.key, lambda: port.authorize(request))
+        return await self._send(gateway, request.key, lambda port: port.authorize(request))
 
     @activity.defn
     async def capture(self, gateway: str, request: CaptureRequest) -> GatewayResult:
         """Capture part or all of an authorization."""
-        port = self._named(gateway)
-        return await self._send(port, request.key, lambda: port.capture(request))
+        return await self._send(gateway, request.key, lambda port: port.capture(request))
 
     @activity.defn
     async def void(self, gateway: str, request: VoidRequest) -> GatewayResult:
         """Release what is left of an authorization."""
-        port = self._named(gateway)
-        return await self._send(port, request.key, lambda: port.void(request))
+        return await self._send(gateway, request.key, lambda port: port.void(request))
 
     @activity.defn
     async def refund(self, gateway: str, request: RefundRequest) -> GatewayResult:
         """Give back part or all of what was captured."""
-        port = self._named(gateway)
-        return await self._send(port, request.key, lambda: port.refund(request))
+        return await self._send(gateway, request.key, lambda port: port.refund(request))
 
     @activity.defn
     async def reverse(self, gateway: str, request: ReverseRequest) -> GatewayResult:
         """Undo an earlier request, or bar it if it has not arrived."""
-        port = self._named(gateway)
-        return await self._send(port, request.key, lambda: port.reverse(request))
+        return await self._send(gateway, request.key, lambda port: port.reverse(request))
 
     @activity.defn
     async def inquire(self, inquiry: Inquiry) -> Answer:

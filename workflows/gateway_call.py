@@ -1,6 +1,7 @@
 """One request to a gateway, carried to a definite answer.
 
-Invariant: a request whose outcome is unknown is asked about before it is sent again, and always goes out under the same key.
+Invariant: a request whose outcome is unknown is asked about before it is sent again, and always goes out under the same key. A
+workflow task that was lost may have sent it: who cannot rule that out asks first.
 """
 
 from __future__ import annotations
@@ -9,65 +10,139 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.exceptions import ActivityError, ApplicationError, FailureError
 from temporalio.exceptions import TimeoutError as TemporalTimeoutError
 
-from activities.gateway import OUTCOME_UNKNOWN, GatewayActivities, Inquiry
+from activities.gateway import LANE_CLOSED, OUTCOME_UNKNOWN, UNAVAILABLE, GatewayActivities, Inquiry
 from activities.gateway_port import GatewayResult
-from workflows.policies import COMPENSATION_RETRY, GATEWAY_CALL_TIMEOUT, GATEWAY_RETRY, INQUIRY_RETRY, MAX_RESENDS
+from workflows.policies import (
+    COMPENSATION_RETRY,
+    FAST_CALL_TIMEOUT,
+    GATEWAY_CALL_TIMEOUT,
+    GATEWAY_RETRY,
+    INQUIRY_RETRY,
+    MAX_RESENDS,
+    ONCE,
+)
 
 GatewayMethod = Callable[[GatewayActivities, str, Any], Awaitable[GatewayResult]]
 """A gateway activity: it takes the gateway's name and a request that has a `key`."""
 
+NOTHING_SENT = (LANE_CLOSED, UNAVAILABLE)
+"""Failure types of a local call after which the request is sent by an ordinary activity."""
 
-def _is_unknown(error: ActivityError) -> bool:
-    match error.cause:
+
+def _cause_of(failure: FailureError) -> BaseException | None:
+    """Return why an activity failed: an ordinary one's failure holds the cause, a local one's is the cause."""
+    return failure.cause if isinstance(failure, ActivityError) else failure
+
+
+def _type_of(failure: FailureError) -> str | None:
+    match _cause_of(failure):
         case ApplicationError(type=kind):
-            return kind == OUTCOME_UNKNOWN
+            return kind
         case TemporalTimeoutError():
-            return True
-    return False
+            return OUTCOME_UNKNOWN
+    return None
 
 
-async def send(
-    method: GatewayMethod,
-    gateway: str,
-    request: Any,
-    summary: str,
-    on_unknown: Callable[[str], Awaitable[None]],
-) -> GatewayResult:
-    """Send a request and return its definite answer, however long it takes to learn it.
+class GatewayCall:
+    """One request, `method` with `request` to `gateway`, shown to operators as `summary`.
 
-    `on_unknown` is told when no answer came, before the gateway is asked. Raises ActivityError (rejected, unreachable,
-    cancelled), or ApplicationError of type OUTCOME_UNKNOWN when the outcome could not be learned.
+    `on_unknown` is told when no answer came, before the gateway is asked; `on_wait` when it takes long enough for an operator to
+    see it.
     """
-    for _ in range(1 + MAX_RESENDS):
+
+    def __init__(
+        self,
+        method: GatewayMethod,
+        gateway: str,
+        request: Any,
+        summary: str,
+        on_unknown: Callable[[str], Awaitable[None]],
+        on_wait: Callable[[], None],
+    ) -> None:
+        self._method = method
+        self._gateway = gateway
+        self._request = request
+        self._summary = summary
+        self._on_unknown = on_unknown
+        self._on_wait = on_wait
+        self._sent = 0
+
+    async def send(self, *, first: bool) -> GatewayResult:
+        """Send the request and return its definite answer, however long it takes to learn it.
+
+        With `first`, it was certainly never sent before: it is made within this workflow task, if the gateway is fast. Otherwise
+        the gateway is asked before anything is sent. Raises the activity's failure (rejected, unreachable, cancelled), or
+        ApplicationError of type OUTCOME_UNKNOWN when the outcome could not be learned.
+        """
+        result = await self._send_at_once() if first else None
+        if result is not None:
+            return result
+        self._on_wait()
+        may_be_known = not first or self._sent > 0
+        while True:
+            if may_be_known and (result := await self._inquire()) is not None:
+                return result
+            if self._sent > MAX_RESENDS:
+                break
+            if (result := await self._send_visibly()) is not None:
+                return result
+            may_be_known = True
+        raise ApplicationError(
+            f"{self._gateway} neither answered nor remembers {self._request.key}, after {MAX_RESENDS} resends.",
+            type=OUTCOME_UNKNOWN,
+            non_retryable=True,
+        )
+
+    async def _send_at_once(self) -> GatewayResult | None:
+        """Return the answer; None when there was none, or when nothing was sent."""
         try:
+            self._sent += 1
+            return await workflow.execute_local_activity_method(
+                self._method,
+                args=[self._gateway, self._request],
+                start_to_close_timeout=FAST_CALL_TIMEOUT,
+                retry_policy=ONCE,
+                summary=self._summary,
+            )
+        except FailureError as failure:
+            if _type_of(failure) in NOTHING_SENT:
+                self._sent -= 1
+                return None
+            await self._require_unknown(failure)
+            return None
+
+    async def _send_visibly(self) -> GatewayResult | None:
+        """Return the answer; None when there was none."""
+        try:
+            self._sent += 1
             return await workflow.execute_activity_method(
-                method,
-                args=[gateway, request],
+                self._method,
+                args=[self._gateway, self._request],
                 start_to_close_timeout=GATEWAY_CALL_TIMEOUT,
                 retry_policy=GATEWAY_RETRY,
-                summary=summary,
+                summary=self._summary,
             )
-        except ActivityError as error:
-            if not _is_unknown(error):
-                raise
-            await on_unknown(str(error.cause))
+        except ActivityError as failure:
+            await self._require_unknown(failure)
+            return None
+
+    async def _require_unknown(self, failure: FailureError) -> None:
+        if _type_of(failure) != OUTCOME_UNKNOWN:
+            raise failure
+        await self._on_unknown(str(_cause_of(failure)))
+
+    async def _inquire(self) -> GatewayResult | None:
         answer = await workflow.execute_activity_method(
             GatewayActivities.inquire,
-            Inquiry(gateway, request.key),
+            Inquiry(self._gateway, self._request.key),
             start_to_close_timeout=GATEWAY_CALL_TIMEOUT,
             retry_policy=INQUIRY_RETRY,
-            summary=f"Ask {gateway} what became of it",
+            summary=f"Ask {self._gateway} what became of it",
         )
-        if answer.result is not None:
-            return answer.result
-    raise ApplicationError(
-        f"{gateway} neither answered nor remembers {request.key}, after {MAX_RESENDS} resends.",
-        type=OUTCOME_UNKNOWN,
-        non_retryable=True,
-    )
+        return answer.result
 
 
 async def undo(method: GatewayMethod, gateway: str, request: Any, summary: str) -> GatewayResult:

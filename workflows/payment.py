@@ -95,9 +95,9 @@ class PaymentWorkflow:
         await self._process.act_on(command)
 
     async def _next_command(self) -> PaymentCommand:
-        self._waits_for, patience = self._what_to_wait_for()
+        self._waits_for, patience, afterwards = self._what_to_wait_for()
         self._deadline = workflow.now() + patience if patience is not None else None
-        self._show(self._waits_for)
+        self._show(self._waits_for, afterwards)
         try:
             await workflow.wait_condition(lambda: bool(self._queue), timeout=patience, timeout_summary=self._waits_for)
         except TimeoutError:
@@ -108,19 +108,22 @@ class PaymentWorkflow:
         self._current = self._queue.popleft()
         return self._current.command
 
-    def _what_to_wait_for(self) -> tuple[str, timedelta | None]:
+    def _what_to_wait_for(self) -> tuple[str, timedelta | None, str]:
+        """Return what the payment waits for, how long, and what happens when that time is over."""
         payment = self._process.payment
         match payment.status:
             case PaymentStatus.REQUIRES_CAPTURE:
                 left = (
                     payment.expires_at - workflow.now() if payment.expires_at else self._timers.authorization_lifetime
                 )
-                return "the client to capture or cancel", max(left, timedelta(0))
+                afterwards = "what is not captured is released, and the payment ends"
+                return "the client to capture or cancel", max(left, timedelta(0)), afterwards
             case PaymentStatus.REQUIRES_ACTION:
-                return "the cardholder to answer the issuer's challenge, then a confirm", self._timers.challenge_timeout
+                challenge = "the cardholder to answer the issuer's challenge, then a confirm"
+                return challenge, self._timers.challenge_timeout, "the payment fails"
             case PaymentStatus.NEEDS_REVIEW:
-                return "an operator: send the update `retry` or `resolve`", None
-        return "the client to confirm, with a payment method", self._timers.abandon_after
+                return "an operator: send the update `retry` or `resolve`", None, ""
+        return "the client to confirm, with a payment method", self._timers.abandon_after, "the payment is canceled"
 
     def _answer_current(self, refusal: DomainError | None = None) -> None:
         self._settled = True
@@ -141,9 +144,9 @@ class PaymentWorkflow:
                 waiting.outcome.set_result(self._process.payment)
         self._queue.clear()
 
-    def _show(self, waits_for: str) -> None:
+    def _show(self, waits_for: str, afterwards: str = "") -> None:
         process = self._process
-        process.journal.show(waits_for, self._deadline, process.undo.saga.names)
+        process.journal.show(waits_for, self._deadline, process.undo.saga.names, afterwards)
 
     async def _ask(self, command: PaymentCommand) -> Payment:
         waiting = _Waiting(command, asyncio.get_running_loop().create_future())

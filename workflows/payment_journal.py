@@ -27,6 +27,9 @@ from workflows.visibility import NEEDS_REVIEW, PAYMENT_STATUS
 
 RecordActivity = Callable[[PaymentBookActivities, PaymentRecord], Awaitable[RecordOutcome]]
 
+DETAILS_END = "---"
+"""A last line of its own: the Temporal UI cuts off the end of the last paragraph."""
+
 LEDGER_REFUSED = "LedgerRefused"
 """Failure type: the ledger would not book what the gateway has done. It is undone."""
 
@@ -36,6 +39,7 @@ class PaymentJournal:
 
     def __init__(self, payment: Payment) -> None:
         self.payment = payment
+        self.operations: dict[str, Operation] = {}
         self.step = "received"
         self._opened = False
         self._cancelled = False
@@ -83,7 +87,10 @@ class PaymentJournal:
         self._opened = True
         if outcome.booked:
             self.payment = after
-            self._publish()
+            for operation in operations:
+                self.operations[operation.key] = operation
+            if after.status is not PaymentStatus.PROCESSING:
+                self.publish()
         return outcome
 
     async def write_or_fail(
@@ -129,8 +136,11 @@ class PaymentJournal:
             amount_minor=operation.amount_minor,
         )
 
-    async def adopt_written(self) -> None:
-        """Take over the row, if it is ahead: a workflow task that was lost may have written it."""
+    async def adopt_written(self) -> bool:
+        """Take over the row, unless it is behind; tell whether it says something new.
+
+        A workflow task that was lost may have written it, also under the number of a version that this run wrote differently.
+        """
         written, cancelled = await shielded(
             workflow.execute_local_activity_method(
                 PaymentBookActivities.read_payment,
@@ -142,9 +152,11 @@ class PaymentJournal:
         )
         self._cancelled = self._cancelled or cancelled
         self._opened = self._opened or written is not None
-        if written is not None and written.version > self.payment.version:
-            self.payment = written
-            self._publish()
+        if written is None or written.version < self.payment.version or written == self.payment:
+            return False
+        self.payment = written
+        self.publish()
+        return True
 
     def remember_cancellation(self, cancelled: bool) -> None:
         """Note that a cancellation came while work was shielded from it."""
@@ -156,9 +168,10 @@ class PaymentJournal:
             self._cancelled = False
             raise asyncio.CancelledError
 
-    def _publish(self) -> None:
+    def publish(self) -> None:
+        """Let operators find the payment by the status it has now. One that is processed at once needs no such mark."""
         status = self.payment.status
-        if status is self._published or status is PaymentStatus.PROCESSING:
+        if status is self._published:
             return
         changes: list[SearchAttributeUpdate[Any]] = [PAYMENT_STATUS.value_set(str(status))]
         if PaymentStatus.NEEDS_REVIEW in (status, self._published):
@@ -166,7 +179,7 @@ class PaymentJournal:
         workflow.upsert_search_attributes(changes)
         self._published = status
 
-    def show(self, waits_for: str, deadline: datetime | None, compensations: list[str]) -> None:
+    def show(self, waits_for: str, deadline: datetime | None, compensations: list[str], afterwards: str = "") -> None:
         """Tell an operator, in the Temporal UI, where the payment stands and what to press."""
         payment = self.payment
         lines = [
@@ -174,7 +187,7 @@ class PaymentJournal:
             f"Waits for {waits_for}." if waits_for else f"Now {self.step}.",
         ]
         if deadline is not None:
-            lines.append(f"Until {deadline:%Y-%m-%d %H:%M} UTC, then it ends by itself.")
+            lines.append(f"Until {deadline:%Y-%m-%d %H:%M} UTC; then {afterwards}.")
         if payment.status is PaymentStatus.NEEDS_REVIEW:
             lines.append(f"Why: {payment.review_reason}")
             lines.append(
@@ -186,4 +199,4 @@ class PaymentJournal:
             lines.append(f"{when}: " + "; ".join(compensations) + ".")
         if payment.failure_message:
             lines.append(f"Last: {payment.failure_message}")
-        workflow.set_current_details("\n\n".join(lines))
+        workflow.set_current_details("\n\n".join([*lines, DETAILS_END]))

@@ -9,6 +9,7 @@ Invariants
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
@@ -21,7 +22,7 @@ from domain.payments import booking, explain
 from domain.payments.payment import MAX_ATTEMPTS, CaptureMethod, Payment, PaymentKind
 from domain.payments.record import Operation, RecordOutcome
 from domain.payments.status import OperationAction, OperationKind, PaymentAction, PaymentStatus
-from workflows.gateway_call import send
+from workflows.gateway_call import GatewayCall, GatewayMethod
 from workflows.messages import (
     CancelPayment,
     CapturePayment,
@@ -134,29 +135,27 @@ class PaymentProcess:
     async def _charge_card(self, payment: Payment) -> None:
         key = effect_key(payment.id, "authorize", payment.attempt)
         operation = Operation(key, payment.id, OperationKind.AUTHORIZE, payment.amount_minor)
-        if not await self._reserve(payment, payment, (operation,)):
+        reserved = await self._reserve(payment, payment, (operation,))
+        if not reserved.booked:
             return
 
         automatic = payment.capture_method is CaptureMethod.AUTOMATIC
         what = f"{'Authorize and capture' if automatic else 'Authorize'} {payment.money}"
-        self.journal.stop_if_cancelled()
+        if reserved.is_new:
+            self.journal.stop_if_cancelled()
         self.undo.expect_authorization()
+        self.journal.stop_if_cancelled()  # after a task that was lost: it may have authorized
         self._show(f"{what} at {payment.gateway}")
-        result = await send(
-            GatewayActivities.authorize,
-            payment.gateway,
-            AuthorizeRequest(
-                key,
-                payment.id,
-                payment.amount_minor,
-                payment.currency,
-                payment.payment_method or "",
-                CaptureMode.AUTOMATIC if automatic else CaptureMode.MANUAL,
-                payment.challenge_id,
-            ),
-            what,
-            lambda reason: self._note_unknown(operation, reason),
+        request = AuthorizeRequest(
+            key,
+            payment.id,
+            payment.amount_minor,
+            payment.currency,
+            payment.payment_method or "",
+            CaptureMode.AUTOMATIC if automatic else CaptureMode.MANUAL,
+            payment.challenge_id,
         )
+        result = await self._call(GatewayActivities.authorize, request, what, operation).send(first=reserved.is_new)
         if result.outcome is not GatewayOutcome.APPROVED:
             await self._end_attempt(operation, result)
         elif automatic:
@@ -164,7 +163,7 @@ class PaymentProcess:
         else:
             await self._note_authorized(operation, result)
 
-    async def _reserve(self, payment: Payment, after: Payment, operations: tuple[Operation, ...]) -> bool:
+    async def _reserve(self, payment: Payment, after: Payment, operations: tuple[Operation, ...]) -> RecordOutcome:
         self.journal.step = f"reserving {payment.money} in the ledger"
         self.undo.expect_hold()
         outcome = await self.journal.write(
@@ -179,7 +178,7 @@ class PaymentProcess:
         if not outcome.booked:
             self.undo.saga.forget()
             await self._refuse(payment, outcome)
-        return outcome.booked
+        return outcome
 
     def _hold_expiry(self, payment: Payment) -> datetime:
         """Return when an attempt's hold expires: later than its authorization can.
@@ -251,7 +250,7 @@ class PaymentProcess:
         operation = Operation(key, payment.id, OperationKind.CAPTURE, amount_minor)
         self.journal.step = f"capturing {amount} at {payment.gateway}"
         self.undo.expect_capture()
-        await self.journal.write(
+        noted = await self.journal.write(
             PaymentBookActivities.note_progress,
             payment,
             "capture_requested",
@@ -261,13 +260,11 @@ class PaymentProcess:
         )
         self.journal.stop_if_cancelled()
         self._show(self.journal.step)
-        result = await send(
-            GatewayActivities.capture,
-            payment.gateway,
-            CaptureRequest(key, payment.id, payment.gateway_reference or "", amount_minor, payment.currency, closes),
-            f"Capture {amount}",
-            lambda reason: self._note_unknown(operation, reason),
+        request = CaptureRequest(
+            key, payment.id, payment.gateway_reference or "", amount_minor, payment.currency, closes
         )
+        call = self._call(GatewayActivities.capture, request, f"Capture {amount}", operation)
+        result = await call.send(first=noted.is_new)
         if result.outcome is not GatewayOutcome.APPROVED:
             raise ApplicationError(
                 f"{payment.gateway} declined the capture: {result.decline_code}.",
@@ -293,6 +290,16 @@ class PaymentProcess:
             reference=reference,
         )
         self.undo.capture_is_booked()
+
+    def _call(self, method: GatewayMethod, request: Any, summary: str, operation: Operation) -> GatewayCall:
+        return GatewayCall(
+            method,
+            self.payment.gateway,
+            request,
+            summary,
+            on_unknown=lambda reason: self._note_unknown(operation, reason),
+            on_wait=self.journal.publish,
+        )
 
     async def _note_unknown(self, operation: Operation, reason: str) -> None:
         await self.journal.write_unknown(operation, reason)

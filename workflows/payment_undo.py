@@ -4,6 +4,7 @@ Invariants
 - Before anything is undone at a gateway, the ledger is asked to release the hold: that settles the race between undoing and a
   booking by a workflow task that was lost. What is booked by then stands, and is not reversed.
 - A compensation that fails for good leaves the payment in `needs_review`, with the compensation still registered.
+- A closed payment leaves no operation noted as under way: what was reversed failed, and the reversal is noted itself.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from domain.ids import effect_key
 from domain.ledger.entries import LedgerResult
 from domain.payments import booking
 from domain.payments.payment import Payment, PaymentKind
-from domain.payments.status import PaymentStatus
+from domain.payments.record import Operation
+from domain.payments.status import OperationAction, OperationKind, OperationStatus, PaymentStatus
 from workflows.gateway_call import undo
 from workflows.messages import ResolveReview, RetryReview
 from workflows.payment_journal import LEDGER_REFUSED, PaymentJournal
@@ -54,6 +56,8 @@ class PaymentUndo:
         self._journal = journal
         self.saga = Saga()
         self._closing: Closing = lambda payment: payment.failed("undone", "The payment could not be completed.")
+        self._reversals: list[Operation] = []
+        self._round = 0
 
     # Compensations are registered before their step runs
 
@@ -109,10 +113,25 @@ class PaymentUndo:
             return
         after = closing(self._journal.payment)
         text = f"{after.status}: {after.failure_message}" if after.failure_message else str(after.status)
-        await self._journal.write(PaymentBookActivities.note_progress, after, str(after.status), text)
+        undone = [operation.after(OperationAction.FAIL, error="reversed") for operation in self._under_way()]
+        await self._journal.write(
+            PaymentBookActivities.note_progress,
+            after,
+            str(after.status),
+            text,
+            operations=(*undone, *self._take_reversals()),
+        )
 
     async def recover(self) -> None:
-        """Undo what a terminated run may have left behind; the row says which compensations its steps had registered."""
+        """Undo what a terminated run may have left behind."""
+        self._expect_what_is_written()
+        if self._journal.payment.status is not PaymentStatus.NEEDS_REVIEW:
+            await self.close(
+                lambda payment: payment.failed("workflow_terminated", "The workflow was terminated; all was undone.")
+            )
+
+    def _expect_what_is_written(self) -> None:
+        """Register the compensations of the steps that the row says a lost run may have begun."""
         payment = self._journal.payment
         if payment.attempt > 0:
             self.expect_hold()
@@ -120,16 +139,14 @@ class PaymentUndo:
                 self.expect_authorization()
                 if payment.pending_capture_minor:
                     self.expect_capture()
-        if payment.status is not PaymentStatus.NEEDS_REVIEW:
-            await self.close(
-                lambda payment: payment.failed("workflow_terminated", "The workflow was terminated; all was undone.")
-            )
 
     async def _bar_booking(self) -> list[FailedCompensation]:
         """Release the hold before all else, then see whether a lost workflow task had booked the payment already."""
-        if self._journal.payment.attempt == 0:
-            return []
         try:
+            if await self._journal.adopt_written():
+                self._expect_what_is_written()
+            if self._journal.payment.attempt == 0:
+                return []
             await self._release_hold()
             await self._journal.adopt_written()
         except SAGA_FAILURES as failure:
@@ -156,22 +173,55 @@ class PaymentUndo:
     async def _reverse_authorization(self) -> None:
         payment = self._journal.payment
         if payment.amount_captured_minor and payment.gateway_reference:
-            key = effect_key(payment.id, "void", payment.attempt)
+            key = self._key("void", payment.attempt)
             rest = VoidRequest(key, payment.id, payment.gateway_reference)
-            await undo(GatewayActivities.void, payment.gateway, rest, "Release the rest of the authorization")
-            return
-        key = effect_key(payment.id, "reverse", payment.attempt)
-        original = effect_key(payment.id, "authorize", payment.attempt)
-        reversal = ReverseRequest(key, payment.id, original)
-        result = await undo(GatewayActivities.reverse, payment.gateway, reversal, "Reverse the authorization")
-        _require_reversed(payment.gateway, result)
+            result = await undo(GatewayActivities.void, payment.gateway, rest, "Release the rest of the authorization")
+        else:
+            key = self._key("reverse", payment.attempt)
+            reversal = ReverseRequest(key, payment.id, effect_key(payment.id, "authorize", payment.attempt))
+            result = await undo(GatewayActivities.reverse, payment.gateway, reversal, "Reverse the authorization")
+            _require_reversed(payment.gateway, result)
+        self._note_reversal(key, result)
 
     async def _reverse_capture(self) -> None:
         payment = self._journal.payment
-        key = effect_key(payment.id, "reverse_capture", payment.captures)
+        key = self._key("reverse_capture", payment.captures)
         reversal = ReverseRequest(key, payment.id, effect_key(payment.id, "capture", payment.captures))
         result = await undo(GatewayActivities.reverse, payment.gateway, reversal, "Reverse the capture")
         _require_reversed(payment.gateway, result)
+        self._note_reversal(key, result)
+
+    def _key(self, step: str, number: int) -> str:
+        """Return the key of a reversal. Each retry by a person has another: to the same one a gateway repeats its answer."""
+        payment_id = self._journal.payment.id
+        return (
+            effect_key(payment_id, f"{step}_again", self._round)
+            if self._round
+            else effect_key(payment_id, step, number)
+        )
+
+    # What is noted of the gateway's operations
+
+    def _note_reversal(self, key: str, result: GatewayResult) -> None:
+        asked = Operation(key, self._journal.payment.id, OperationKind.VOID, result.amount_minor)
+        self._reversals.append(asked.after(OperationAction.SUCCEED, result.operation_reference))
+
+    def _take_reversals(self) -> list[Operation]:
+        reversals, self._reversals = self._reversals, []
+        return reversals
+
+    def _under_way(self) -> list[Operation]:
+        """Return the operations whose outcome is not noted; a recovery does not know, and the database keeps what it knows."""
+        payment = self._journal.payment
+        if payment.kind is not PaymentKind.CARD or payment.attempt == 0:
+            return []
+        key = effect_key(payment.id, "authorize", payment.attempt)
+        asked = [Operation(key, payment.id, OperationKind.AUTHORIZE, payment.amount_minor)]
+        if payment.pending_capture_minor:
+            key = effect_key(payment.id, "capture", payment.captures)
+            asked.append(Operation(key, payment.id, OperationKind.CAPTURE, payment.pending_capture_minor))
+        noted = (self._journal.operations.get(operation.key, operation) for operation in asked)
+        return [each for each in noted if each.status in (OperationStatus.PENDING, OperationStatus.UNKNOWN)]
 
     # Review by a person
 
@@ -179,12 +229,19 @@ class PaymentUndo:
         reasons = dict.fromkeys(f"could not {failure.name}: {failure.reason}" for failure in failed)
         reason = "; ".join(reasons)
         after = self._journal.payment.under_review(reason)
-        await self._journal.write(PaymentBookActivities.note_progress, after, "needs_review", reason)
+        await self._journal.write(
+            PaymentBookActivities.note_progress,
+            after,
+            "needs_review",
+            reason,
+            operations=tuple(self._take_reversals()),
+        )
 
     async def retry(self, command: RetryReview) -> None:
         """Try again what could not be undone; the payment ends as it would have, or comes back to review."""
         text = f"Tried again by {command.actor}. {command.note}".strip()
         after = self._journal.payment.retried()
+        self._round = after.version
         await self._journal.write(PaymentBookActivities.note_progress, after, "review_retried", text)
         await self.close(self._closing)
 
@@ -194,12 +251,15 @@ class PaymentUndo:
         payment = self._journal.payment
         after = payment.resolved(command.outcome, command.note)
         paid = command.outcome is PaymentStatus.SUCCEEDED
+        known = OperationAction.SUCCEED if paid else OperationAction.FAIL
+        error = None if paid else "resolved_by_operator"
         await self._journal.write_or_fail(
             PaymentBookActivities.book_payment,
             after.settled() if paid else after,
             "review_resolved",
             f"Resolved as {command.outcome} by {command.actor}: {command.note}",
             entry=booking.settle_by_hand(payment) if paid else None,
+            operations=tuple(operation.after(known, error=error) for operation in self._under_way()),
         )
         self.saga.forget()
 

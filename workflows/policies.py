@@ -6,7 +6,14 @@ from datetime import timedelta
 
 from temporalio.common import RetryPolicy
 
+from activities.fast_lane import FAST_CALL_S
 from activities.gateway import OUTCOME_UNKNOWN, REJECTED
+
+FAST_CALL_TIMEOUT = timedelta(seconds=FAST_CALL_S + 1)
+"""A gateway call within the workflow task: a little longer than the activity bounds it itself."""
+
+ONCE = RetryPolicy(maximum_attempts=1)
+"""A call within the workflow task is made once; what comes after is an ordinary activity."""
 
 GATEWAY_CALL_TIMEOUT = timedelta(seconds=15)
 """One attempt of one gateway call: longer than the HTTP client's own timeouts, so a dead worker is the only way to reach it."""

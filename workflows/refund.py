@@ -29,8 +29,9 @@ from domain.payments.payment import PaymentKind
 from domain.payments.record import Operation, RecordOutcome, TimelineEvent
 from domain.payments.refund import REFUND_TRANSITIONS, Refund, RefundAction, RefundStatus
 from domain.payments.status import OperationAction, OperationKind
-from workflows.gateway_call import send
+from workflows.gateway_call import GatewayCall
 from workflows.messages import RefundOrder, RefundProgress, ResolveRefund, RetryReview
+from workflows.payment_journal import DETAILS_END
 from workflows.policies import BOOK_RETRY, BOOK_TIMEOUT
 from workflows.saga import SAGA_FAILURES, code_of, reason_of, shielded
 from workflows.visibility import NEEDS_REVIEW, PAYMENT_STATUS
@@ -46,6 +47,7 @@ class RefundWorkflow:
         self._payment = order.payment
         self._step = "received"
         self._settled = False
+        self._may_be_first = False
         self._answer: RetryReview | ResolveRefund | None = None
         key = effect_key(order.refund.id, "refund", 1)
         self._operation = Operation(key, order.refund.id, OperationKind.REFUND, order.refund.amount_minor)
@@ -84,6 +86,7 @@ class RefundWorkflow:
             operations=operations,
             opening=True,
         )
+        self._may_be_first = outcome.is_new
         if not outcome.booked:
             code = explain.refusal_code(outcome)
             message = outcome.detail or explain.decline(code)
@@ -104,10 +107,17 @@ class RefundWorkflow:
             self._refund.amount_minor,
             self._refund.currency,
         )
+        first, self._may_be_first = self._may_be_first, False
+        call = GatewayCall(
+            GatewayActivities.refund,
+            self._payment.gateway,
+            request,
+            f"Refund {self._money}",
+            on_unknown=self._note_unknown,
+            on_wait=lambda: None,
+        )
         try:
-            result = await send(
-                GatewayActivities.refund, self._payment.gateway, request, f"Refund {self._money}", self._note_unknown
-            )
+            result = await call.send(first=first)
         except SAGA_FAILURES as failure:
             if code_of(failure) != "gateway_rejected":
                 raise
@@ -235,7 +245,7 @@ class RefundWorkflow:
         ]
         if self._refund.failure_message:
             lines.append(f"Last: {self._refund.failure_message}")
-        workflow.set_current_details("\n\n".join(lines))
+        workflow.set_current_details("\n\n".join([*lines, DETAILS_END]))
 
     # Messages
 

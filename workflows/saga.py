@@ -52,8 +52,9 @@ class Saga:
         return [compensation.name for compensation in reversed(self._compensations)]
 
     def add(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
-        """Register how to undo the step that is about to run."""
-        self._compensations.append(Compensation(name, run))
+        """Register how to undo the step that is about to run. One of that name that is registered already stays as it is."""
+        if name not in self.names:
+            self._compensations.append(Compensation(name, run))
 
     def drop(self, name: str) -> None:
         """Forget a compensation whose step can no longer need it."""

@@ -78,3 +78,8 @@ class RecordOutcome:
     def booked(self) -> bool:
         """Whether the record stands."""
         return self.result in ("created", "exists")
+
+    @property
+    def is_new(self) -> bool:
+        """Whether it was written just now. If not, what follows it may have been done already, by a run that was lost."""
+        return self.result == "created"

@@ -130,7 +130,6 @@ async def test_a_command_to_a_terminated_payment_is_told_so_and_not_that_it_is_i
     await _prove_undone(scene, [id_])
 
 
-@pytest.mark.xfail(strict=True, reason="undoing a payment writes nothing of the operations it undoes")
 async def test_an_undone_payment_has_no_operation_noted_as_under_way(scene: Scene) -> None:
     keys = scene.keys(PAYMENTS)
     ids = ids_of(keys)

@@ -88,8 +88,9 @@ async def database_unreachable_for_long(scene: Scene) -> None:
 
 @path
 async def canceled_in_temporal_during_the_authorization(scene: Scene) -> None:
-    scene.fail("authorize", Fault.HANGS_AFTER)
+    scene.fail("authorize", Fault.UNAVAILABLE, Fault.HANGS_AFTER)  # the second request is an activity of its own
     handle = await scene.start(scene.card())
+    await scene.reached()
     await scene.reached()
     await handle.cancel()
     await scene.expect(handle, "canceled")
@@ -98,9 +99,10 @@ async def canceled_in_temporal_during_the_authorization(scene: Scene) -> None:
 @path
 async def canceled_in_temporal_during_a_capture(scene: Scene) -> None:
     handle = await authorized(scene)
-    scene.fail("capture", Fault.HANGS_AFTER)
+    scene.fail("capture", Fault.UNAVAILABLE, Fault.HANGS_AFTER)
     scene.gateway.reached.clear()
     capture = asyncio.ensure_future(handle.execute_update(PaymentWorkflow.capture, CapturePayment()))
+    await scene.reached()
     await scene.reached()
     await handle.cancel()
     assert (await capture).status is S.CANCELED
@@ -128,8 +130,9 @@ async def terminated_while_authorized(scene: Scene) -> None:
 
 @path
 async def terminated_during_the_authorization(scene: Scene) -> None:
-    scene.fail("authorize", Fault.HANGS_AFTER)
+    scene.fail("authorize", Fault.UNAVAILABLE, Fault.HANGS_AFTER)  # the second request is an activity of its own
     handle = await scene.start(scene.card())
+    await scene.reached()
     await scene.reached()
     await handle.terminate("by hand")
     await scene.recover(handle.id)

@@ -35,7 +35,7 @@ def test_the_command_passes_a_folder_of_good_histories_without_a_server(tmp_path
 async def test_a_history_that_does_not_replay_is_named_and_fails_the_command(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    text = (HISTORIES / "charged_at_once.json").read_text()
+    text = (HISTORIES / "gateway_unreachable_for_a_while.json").read_text()
     (tmp_path / "tampered.json").write_text(text.replace('"name":"authorize"', '"name":"void"'))
     assert await run(tmp_path, ALONE, 1, server_expected=False) == 1
     assert "FAILED: tampered (cached)" in capsys.readouterr().out

@@ -10,7 +10,7 @@ from temporalio.client import WorkflowHistory
 from tests.replay.canonical import canonical, payload_value, story
 from tests.replay.record import HISTORIES, write
 
-TEXT = (HISTORIES / "charged_at_once.json").read_text()
+TEXT = (HISTORIES / "gateway_unreachable_for_a_while.json").read_text()
 
 
 def variant(before: str, after: str) -> str:
@@ -19,7 +19,7 @@ def variant(before: str, after: str) -> str:
 
 
 def test_a_canonical_history_is_its_own_canonical_form() -> None:
-    history = WorkflowHistory.from_json("charged_at_once", TEXT)
+    history = WorkflowHistory.from_json("gateway_unreachable_for_a_while", TEXT)
     assert canonical(history, "payments") == TEXT
     assert list(WorkflowHistory.from_json("", TEXT).events) == list(history.events)
 

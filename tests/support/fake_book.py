@@ -10,8 +10,10 @@ from domain.ledger.entries import JournalEntry, LedgerResult, TransferKind
 from domain.payments.payment import Payment
 from domain.payments.record import LIMIT_EXCEEDED, Operation, PaymentRecord, RecordOutcome, TimelineEvent
 from domain.payments.refund import Refund, RefundStatus
+from domain.payments.status import OperationStatus
 
 DATABASE_DOWN = "database is down"
+_OPEN = (OperationStatus.PENDING, OperationStatus.UNKNOWN)
 
 
 @dataclass
@@ -56,6 +58,8 @@ class FakePaymentBook:
         if record.check_limits and record.payment.amount_minor > self.max_amount_minor:
             return RecordOutcome(LIMIT_EXCEEDED, "too much")
         result = self._book(record.entry, step)
+        if record.entry is None and record.events[0].key in self.events:
+            result = LedgerResult.EXISTS
         if result not in ("created", "exists"):
             return RecordOutcome(result)
         known = self.payments.get(record.payment.id)
@@ -87,7 +91,9 @@ class FakePaymentBook:
 
     def _note(self, record: PaymentRecord | RefundRecord) -> None:
         for operation in record.operations:
-            self.operations[operation.key] = operation
+            known = self.operations.get(operation.key)
+            if known is None or known.status in _OPEN:
+                self.operations[operation.key] = operation
         for event in record.events:
             self.events.setdefault(event.key, event)
         if any(event.name in self.lose_answer for event in record.events):

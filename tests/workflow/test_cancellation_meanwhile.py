@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from typing import Any
 
 import pytest
 from temporalio.client import Client, WorkflowUpdateFailedError
+from temporalio.service import RPCError
 
 from domain.payments.payment import CaptureMethod, Payment
 from domain.payments.status import PaymentStatus
 from tests.support.fake_gateway import Fault
 from tests.support.payment_world import PaymentWorld, card_payment
-from tests.workflow.meanwhile import OPERATOR, ended, reached, recover, serving, stumbled, under_review
+from tests.workflow.meanwhile import OPERATOR, ended, reached, recover, reset, serving, stumbled, under_review
 from workflows.messages import CancelPayment, CapturePayment, PaymentTimers
 from workflows.payment import PaymentWorkflow
 
@@ -81,7 +83,7 @@ async def test_canceling_in_temporal_while_an_operator_retries_does_not_stop_the
 @pytest.mark.parametrize(
     ("step", "capture_method", "status"),
     [
-        ("hold", CaptureMethod.AUTOMATIC, S.CANCELED),
+        ("hold", CaptureMethod.AUTOMATIC, S.SUCCEEDED),  # charged within the same workflow task, before Temporal tells
         ("hold", CaptureMethod.MANUAL, S.CANCELED),
         ("authorized", CaptureMethod.MANUAL, S.CANCELED),
         ("capture", CaptureMethod.AUTOMATIC, S.SUCCEEDED),
@@ -100,16 +102,62 @@ async def test_canceling_in_temporal_while_a_step_is_written_lets_the_record_sta
     world.assert_books_agree()
 
 
-async def test_canceling_in_temporal_while_a_capture_is_noted_takes_nothing(world: PaymentWorld) -> None:
+@pytest.mark.parametrize("final", [False, True])
+async def test_canceling_in_temporal_while_a_capture_is_noted_takes_it_whole_or_not_at_all(
+    world: PaymentWorld, final: bool
+) -> None:
     payment, handle = await world.authorized()
     world.book.fail_times["capture_requested"] = 3
-    capture = asyncio.ensure_future(handle.execute_update(PaymentWorkflow.capture, CapturePayment()))
+    capture = asyncio.ensure_future(handle.execute_update(PaymentWorkflow.capture, CapturePayment(1000, final=final)))
     await stumbled(world, "capture_requested", left=1)
     await handle.cancel()
-    assert (await capture).status is S.CANCELED
+    (outcome,) = await asyncio.gather(capture, return_exceptions=True)
+    assert isinstance(
+        outcome, Payment | RPCError
+    )  # a workflow that could not close at once breaks the update's call off
     await ended(handle)
-    assert world.gateway.net_captured == 0
-    assert world.book.payments[payment.id].pending_capture_minor == 0
+    row = world.book.payments[payment.id]
+    assert row.status is S.PARTIALLY_CAPTURED
+    assert row.amount_captured_minor == world.gateway.net_captured == 1000
+    assert row.pending_capture_minor == 0
+    world.assert_books_agree()
+
+
+@pytest.mark.parametrize(
+    ("changes", "status"),
+    [
+        ({"capture_method": CaptureMethod.MANUAL}, S.CANCELED),
+        ({"capture_method": CaptureMethod.AUTOMATIC}, S.SUCCEEDED),
+        ({"payment_method": "challenge"}, S.CANCELED),
+    ],
+)
+async def test_canceling_in_temporal_after_a_workflow_task_was_lost_undoes_what_it_had_done(
+    client: Client, changes: dict[str, Any], status: PaymentStatus
+) -> None:
+    """A reset to the first task is as if that task's work had been lost after its calls were made."""
+    world = PaymentWorld(client, f"test-{uuid.uuid4().hex}")
+    async with serving(world):
+        payment = await world.pay(card_payment(**changes))
+    again = await reset(world, payment.id, 0)
+    await again.cancel()
+    async with serving(world):
+        await ended(again)
+    assert world.book.payments[payment.id].status is status
+    world.assert_books_agree()
+
+
+async def test_canceling_in_temporal_after_a_lost_capture_gives_nothing_back_that_is_booked(client: Client) -> None:
+    world = PaymentWorld(client, f"test-{uuid.uuid4().hex}")
+    async with serving(world):
+        payment, handle = await world.authorized()
+        await handle.execute_update(PaymentWorkflow.capture, CapturePayment(1000, final=False))
+    again = await reset(world, payment.id, 0)
+    await again.cancel()
+    async with serving(world):
+        await ended(again)
+    row = world.book.payments[payment.id]
+    assert row.status is S.PARTIALLY_CAPTURED
+    assert row.amount_captured_minor == world.gateway.net_captured == 1000
     world.assert_books_agree()
 
 

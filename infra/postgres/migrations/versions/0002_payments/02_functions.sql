@@ -13,7 +13,8 @@ CREATE FUNCTION payment_take_customer_day(
 $$;
 
 -- Writes the parts of records that stand: rows of payments, operations and timelines. A row never goes back to an older version.
-CREATE FUNCTION payment_write(p_records jsonb) RETURNS void LANGUAGE sql AS $$
+-- Returns the records, by their place from 0, that had an event to add: the others were written before.
+CREATE FUNCTION payment_write(p_records jsonb) RETURNS SETOF int LANGUAGE sql AS $$
     INSERT INTO payments AS old (
         tenant_id, id, kind, status, amount_minor, currency, capture_method, debit_account, credit_account, gateway,
         payment_method, customer, description, metadata, attempts_allowed, attempt, captures, pending_capture_minor,
@@ -50,14 +51,21 @@ CREATE FUNCTION payment_write(p_records jsonb) RETURNS void LANGUAGE sql AS $$
         gateway_reference = coalesce(excluded.gateway_reference, old.gateway_reference)
         WHERE old.status IN ('pending', 'unknown') AND excluded.status <> 'pending';
 
-    INSERT INTO payment_events (
-        tenant_id, payment_id, key, owner_id, name, text, at, amount_minor, entry_key, gateway_reference)
-    SELECT r.record -> 'payment' ->> 'tenant_id', r.record -> 'payment' ->> 'id', e.key, e.owner_id, e.name, e.text, e.at,
-           e.amount_minor, e.entry_key, e.gateway_reference
-    FROM jsonb_array_elements(p_records) WITH ORDINALITY AS r (record, n),
-         jsonb_populate_recordset(NULL::payment_events, r.record -> 'events') AS e
-    ORDER BY r.n
-    ON CONFLICT (tenant_id, payment_id, key) DO NOTHING
+    WITH event AS MATERIALIZED (
+        SELECT r.n::int - 1 AS record, r.record -> 'payment' ->> 'tenant_id' AS tenant_id,
+               r.record -> 'payment' ->> 'id' AS payment_id, e.key, e.owner_id, e.name, e.text, e.at,
+               e.amount_minor, e.entry_key, e.gateway_reference
+        FROM jsonb_array_elements(p_records) WITH ORDINALITY AS r (record, n),
+             jsonb_populate_recordset(NULL::payment_events, r.record -> 'events') AS e
+    ), added AS (
+        INSERT INTO payment_events (
+            tenant_id, payment_id, key, owner_id, name, text, at, amount_minor, entry_key, gateway_reference)
+        SELECT tenant_id, payment_id, key, owner_id, name, text, at, amount_minor, entry_key, gateway_reference
+        FROM event ORDER BY record
+        ON CONFLICT (tenant_id, payment_id, key) DO NOTHING
+        RETURNING tenant_id, payment_id, key)
+    SELECT min(event.record) FROM event JOIN added USING (tenant_id, payment_id, key)
+    GROUP BY tenant_id, payment_id, key
 $$;
 
 -- Applies many records of many payments in one round trip, each whole or not at all, and answers in their order.
@@ -71,6 +79,8 @@ DECLARE
     v_taken   int[] := '{}';
     v_entries jsonb;
     v_slots   int[];
+    v_stands  int[];
+    v_new     int[];
     r         record;
 BEGIN
     FOR r IN
@@ -119,13 +129,19 @@ BEGIN
         WHERE d.tenant_id = r.tenant_id AND d.customer = r.customer AND d.currency = r.currency AND d.day = r.day;
     END LOOP;
 
-    PERFORM payment_write(stands.records)
-    FROM (SELECT jsonb_agg(t.record ORDER BY t.n) AS records
-          FROM jsonb_array_elements(p_records) WITH ORDINALITY AS t (record, n)
-          WHERE v_results[t.n] IN ('created', 'exists')) AS stands
-    WHERE stands.records IS NOT NULL;
+    SELECT jsonb_agg(t.record ORDER BY t.n), array_agg(t.n::int ORDER BY t.n)
+    INTO v_entries, v_stands
+    FROM jsonb_array_elements(p_records) WITH ORDINALITY AS t (record, n)
+    WHERE v_results[t.n] IN ('created', 'exists');
+    IF v_entries IS NOT NULL THEN
+        SELECT array_agg(v_stands[place + 1]) INTO v_new FROM payment_write(v_entries) AS place;
+    END IF;
 
-    RETURN QUERY SELECT n - 1, v_results[n], v_details[n] FROM generate_series(1, v_count) AS n;
+    RETURN QUERY
+    SELECT n - 1,
+           CASE WHEN v_results[n] = 'created' AND n <> ALL (coalesce(v_new, '{}')) THEN 'exists' ELSE v_results[n] END,
+           v_details[n]
+    FROM generate_series(1, v_count) AS n;
 END $$;
 
 -- Applies one step of one refund. With `open`, what may be refunded is checked against what was captured. Refunds of one payment
