@@ -13,7 +13,9 @@ from types import FrameType
 import uvicorn
 
 from api.app import create_app
+from api.http_protocol import BoundedHttp
 from api.telemetry import instrument
+from infra import garbage
 from infra.settings import get_settings
 from infra.telemetry import configure_logging, configure_tracing
 
@@ -30,13 +32,14 @@ def main() -> None:
     provider = configure_tracing(settings, SERVICE)
     app = create_app(settings)
     instrument(app, provider)
+    garbage.settle()
     server = uvicorn.Server(
         uvicorn.Config(
             app,
             host=settings.api_host,
             port=settings.api_port,
             loop="uvloop",
-            http="httptools",
+            http=BoundedHttp,
             ws="none",
             lifespan="on",
             access_log=False,

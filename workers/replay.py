@@ -21,7 +21,6 @@ from pathlib import Path
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowHistory
 from temporalio.contrib.opentelemetry import TracingInterceptor
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import Replayer, WorkflowRunner
 from temporalio.workflow import NondeterminismError
@@ -29,6 +28,7 @@ from temporalio.workflow import NondeterminismError
 from infra.local.layout import find_running_stack
 from infra.settings import Settings, get_settings
 from infra.temporal_client import connect
+from infra.temporal_converter import data_converter
 from workers.registry import LOAN_WORKFLOWS, WORKFLOWS, sandbox
 
 SERVED: Sequence[type] = (*WORKFLOWS, *LOAN_WORKFLOWS)
@@ -79,7 +79,7 @@ def replayer(workflows: Sequence[type] = SERVED, runner: WorkflowRunner | None =
     return Replayer(
         workflows=workflows,
         workflow_runner=runner or sandbox(),
-        data_converter=pydantic_data_converter,
+        data_converter=data_converter,
         interceptors=[TracingInterceptor()],
     )
 

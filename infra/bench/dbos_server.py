@@ -25,6 +25,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from domain.ids import clearing_account, payment_id
 from domain.payments.payment import CaptureMethod, Payment, PaymentKind
 from domain.payments.status import PaymentStatus
+from infra import garbage
 from infra.bench.dbos_saga import Adapters, pay
 from infra.gateways.bank_client import BankClient, Timeouts
 from infra.gateways.sandbox import SandboxGateway
@@ -148,7 +149,9 @@ def _view(payment: Payment) -> dict[str, Any]:
 
 def application() -> FastAPI:
     """Return the application of one process, as the environment says."""
-    return create_app(get_settings(), Options())
+    made = create_app(get_settings(), Options())
+    garbage.settle()  # as our own processes do
+    return made
 
 
 def main() -> None:

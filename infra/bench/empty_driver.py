@@ -25,6 +25,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RPCError
 from temporalio.worker import PollerBehaviorAutoscaling, UnsandboxedWorkflowRunner, Worker
 
+from infra import garbage
 from infra.bench.control import serve_commands
 from infra.bench.loops import DONE, Operation, Pace, run_load
 from infra.bench.trivial_workflow import TrivialWorkflow
@@ -148,6 +149,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m infra.bench.empty_driver")
     parser.add_argument("--port", type=int, required=True)
     port = parser.parse_args().port
+    garbage.settle()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve(port, get_settings()))
 
