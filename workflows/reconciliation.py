@@ -5,36 +5,59 @@ Invariant: one run looks at every open row once, in bounded pages, and starts a 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
 
 from activities.ledger_upkeep import LedgerUpkeepActivities
-from activities.reconciliation import Page, ReconciliationActivities
+from activities.reconciliation import Page, PageReport, ReconciliationActivities
 
 PAGE_TIMEOUT = timedelta(minutes=2)
 PAGE_HEARTBEAT = timedelta(seconds=30)
 PAGE_RETRY = RetryPolicy(maximum_interval=timedelta(seconds=30), maximum_attempts=20)
 
+NAMED_MAX = 1_000
+"""Recovered payments and refunds that a report names; the others are counted."""
 
-@dataclass(frozen=True, slots=True)
-class ReconciliationOrder:
-    """Look at rows unchanged for `grace_s` seconds, in at most `max_pages` pages of `page_size`."""
-
-    grace_s: float = 60.0
-    page_size: int = 200
-    max_pages: int = 500
+SHOWN_MAX = 20
+"""Of them, those that the Temporal UI shows."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReconciliationReport:
-    """How many open rows were looked at, which payments and refunds were recovered, how many expired holds released."""
+    """How many open rows were looked at, which payments and refunds were recovered, how many expired holds released.
 
-    looked_at: int
-    recovered: list[str]
+    `recovered` names the first of them, `recovered_count` counts all.
+    """
+
+    looked_at: int = 0
+    recovered: list[str] = field(default_factory=list)
+    recovered_count: int = 0
     holds_expired: int = 0
+
+    def plus(self, page: PageReport) -> ReconciliationReport:
+        """Return the report with another page."""
+        return ReconciliationReport(
+            self.looked_at + page.looked_at,
+            [*self.recovered, *page.recovered][:NAMED_MAX],
+            self.recovered_count + len(page.recovered),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ReconciliationOrder:
+    """Look at rows unchanged for `grace_s` seconds, `page_size` at a time; after `max_pages` a new run goes on.
+
+    `after` and `so_far` are what such a run is given: where to go on, and what was found before.
+    """
+
+    grace_s: float = 60.0
+    page_size: int = 200
+    max_pages: int = 500
+    after: str = ""
+    so_far: ReconciliationReport = field(default_factory=ReconciliationReport)
 
 
 @workflow.defn
@@ -44,10 +67,12 @@ class ReconciliationWorkflow:
     @workflow.run
     async def run(self, order: ReconciliationOrder) -> ReconciliationReport:
         """Walk through all open rows."""
-        after: str | None = ""
-        looked_at, recovered, pages = 0, list[str](), 0
-        while after is not None and pages < order.max_pages:
-            report = await workflow.execute_activity_method(
+        report, pages = order.so_far, 0
+        after: str | None = order.after
+        while after is not None:
+            if pages >= order.max_pages:
+                workflow.continue_as_new(replace(order, after=after, so_far=report))
+            page: PageReport = await workflow.execute_activity_method(
                 ReconciliationActivities.reconcile_page,
                 Page(order.grace_s, order.page_size, after),
                 start_to_close_timeout=PAGE_TIMEOUT,
@@ -55,8 +80,7 @@ class ReconciliationWorkflow:
                 retry_policy=PAGE_RETRY,
                 summary=f"Compare open rows with running workflows, page {pages + 1}",
             )
-            looked_at, pages, after = looked_at + report.looked_at, pages + 1, report.after
-            recovered += report.recovered
+            report, after, pages = report.plus(page), page.after, pages + 1
         expired = await workflow.execute_activity_method(
             LedgerUpkeepActivities.expire_holds,
             start_to_close_timeout=PAGE_TIMEOUT,
@@ -64,8 +88,10 @@ class ReconciliationWorkflow:
             retry_policy=PAGE_RETRY,
             summary="Release holds past their time",
         )
-        found = ", ".join(f"`{workflow_id}`" for workflow_id in recovered) or "none"
+        found = ", ".join(f"`{workflow_id}`" for workflow_id in report.recovered[:SHOWN_MAX]) or "none"
+        more = report.recovered_count - SHOWN_MAX
         workflow.set_current_details(
-            f"Looked at **{looked_at}** open rows. Recovered: {found}. Released **{expired}** expired holds."
+            f"Looked at **{report.looked_at}** open rows. Recovered: {found}{f' and {more} more' if more > 0 else ''}. "
+            f"Released **{expired}** expired holds."
         )
-        return ReconciliationReport(looked_at, recovered, expired)
+        return replace(report, holds_expired=expired)
