@@ -41,6 +41,7 @@ class PaymentJournal:
         self.payment = payment
         self.operations: dict[str, Operation] = {}
         self.step = "received"
+        self._unknowns = 0
         self._opened = False
         self._cancelled = False
         self._published = payment.status
@@ -127,13 +128,15 @@ class PaymentJournal:
         """Write that no answer came to an operation."""
         self.step = f"asking {self.payment.gateway} what became of the {operation.kind}"
         unknown = operation.after(OperationAction.LOSE_ANSWER, error="outcome_unknown")
+        self._unknowns += 1
         await self.write(
             PaymentBookActivities.note_progress,
-            self.payment.touched(),
+            self.payment,
             "outcome_unknown",
             f"No answer to the {operation.kind} ({reason}); asking {self.payment.gateway} before anything else",
             operations=(unknown,),
             amount_minor=operation.amount_minor,
+            number=self._unknowns,
         )
 
     async def adopt_written(self) -> bool:

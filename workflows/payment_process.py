@@ -138,6 +138,10 @@ class PaymentProcess:
         reserved = await self._reserve(payment, payment, (operation,))
         if not reserved.booked:
             return
+        if not reserved.is_new and await self.undo.take_over():
+            payment = self.payment
+            if payment.status is not PaymentStatus.PROCESSING:  # the lost run had come to the end of this attempt
+                return
 
         automatic = payment.capture_method is CaptureMethod.AUTOMATIC
         what = f"{'Authorize and capture' if automatic else 'Authorize'} {payment.money}"
@@ -240,6 +244,7 @@ class PaymentProcess:
 
     async def capture(self, amount_minor: int, *, final: bool) -> None:
         """Capture part or all of the authorization: at the gateway first, then in the ledger."""
+        captured_before = self.payment.amount_captured_minor
         payment = self.payment.begin_capture(amount_minor)
         closes = final or amount_minor == self.payment.amount_capturable_minor
         if payment.kind is PaymentKind.WALLET:
@@ -258,6 +263,9 @@ class PaymentProcess:
             operations=(operation,),
             amount_minor=amount_minor,
         )
+        if not noted.is_new and await self.undo.take_over() and not self.payment.pending_capture_minor:
+            await self._capture_what_is_left(self.payment.amount_captured_minor - captured_before, amount_minor, final)
+            return
         self.journal.stop_if_cancelled()
         self._show(self.journal.step)
         request = CaptureRequest(
@@ -273,6 +281,11 @@ class PaymentProcess:
             )
         done = operation.after(OperationAction.SUCCEED, result.operation_reference)
         await self._book_capture(self.payment, closes=closes, operations=(done,), reference=result.operation_reference)
+
+    async def _capture_what_is_left(self, done_minor: int, amount_minor: int, final: bool) -> None:
+        """A lost run had made a capture. If it was another than this one, whose client never came back, this one follows."""
+        if done_minor != amount_minor and amount_minor <= self.payment.amount_capturable_minor:
+            await self.capture(amount_minor, final=final)
 
     async def _book_capture(
         self, payment: Payment, *, closes: bool, operations: tuple[Operation, ...], reference: str | None

@@ -38,6 +38,9 @@ REVERSE_CAPTURE = "reverse the capture at the gateway"
 REVERSAL_REFUSED = "ReversalRefused"
 """Failure type: the gateway would not undo what it did. A person must look."""
 
+_TO_UNDO = (PaymentStatus.PROCESSING, PaymentStatus.REQUIRES_CAPTURE, PaymentStatus.NEEDS_REVIEW)
+"""Where a gateway or the ledger may hold something for a payment that has not ended."""
+
 NOTHING_TO_RELEASE = frozenset(
     {
         LedgerResult.PENDING_TRANSFER_NOT_FOUND,
@@ -129,6 +132,15 @@ class PaymentUndo:
             await self.close(
                 lambda payment: payment.failed("workflow_terminated", "The workflow was terminated; all was undone.")
             )
+
+    async def take_over(self) -> bool:
+        """Take over the row of a run that was lost, if it says more, with the compensations it stands for."""
+        if not await self._journal.adopt_written():
+            return False
+        self.saga.forget()
+        if self._journal.payment.status in _TO_UNDO:
+            self._expect_what_is_written()
+        return True
 
     def _expect_what_is_written(self) -> None:
         """Register the compensations of the steps that the row says a lost run may have begun."""

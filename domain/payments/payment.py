@@ -196,7 +196,3 @@ class Payment:
     def settled(self) -> Payment:
         """All of the amount counts as captured: an operator found that the gateway did take it."""
         return replace(self, amount_captured_minor=self.amount_minor, amount_authorized_minor=self.amount_minor)
-
-    def touched(self) -> Payment:
-        """Nothing changed but what is known about an operation."""
-        return replace(self, version=self.version + 1)

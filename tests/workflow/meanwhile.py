@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.enums.v1 import ResetReapplyExcludeType
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError, WorkflowHandle, WorkflowUpdateStage
 from temporalio.worker import Worker
@@ -89,8 +90,10 @@ async def start_refund(world: PaymentWorld, payment: Payment, refund: Refund | N
     )
 
 
-async def reset(world: PaymentWorld, workflow_id: str, task: int) -> WorkflowHandle[Any, Any]:
-    """Reset a workflow to one of its completed tasks, and return the new run."""
+async def reset(
+    world: PaymentWorld, workflow_id: str, task: int, *, updates_again: bool = True
+) -> WorkflowHandle[Any, Any]:
+    """Reset a workflow to one of its completed tasks, and return the new run; the server sends later updates to it again."""
     history = await world.client.get_workflow_handle(workflow_id).fetch_history()
     tasks = [e.event_id for e in history.events if e.HasField("workflow_task_completed_event_attributes")]
     answer = await world.client.workflow_service.reset_workflow_execution(
@@ -100,6 +103,9 @@ async def reset(world: PaymentWorld, workflow_id: str, task: int) -> WorkflowHan
             reason="by hand",
             workflow_task_finish_event_id=tasks[task],
             request_id=uuid.uuid4().hex,
+            reset_reapply_exclude_types=[]
+            if updates_again
+            else [ResetReapplyExcludeType.RESET_REAPPLY_EXCLUDE_TYPE_UPDATE],
         )
     )
     return world.client.get_workflow_handle(workflow_id, run_id=answer.run_id)

@@ -22,7 +22,7 @@ from tests.workflow.meanwhile import (
     under_review,
     until_status,
 )
-from workflows.messages import CancelPayment, CapturePayment, PaymentOrder
+from workflows.messages import CancelPayment, CapturePayment, ConfirmPayment, PaymentOrder
 from workflows.payment import PaymentWorkflow
 from workflows.refund import RefundWorkflow
 
@@ -141,6 +141,49 @@ async def test_a_payment_that_is_reset_moves_no_money_twice(world: PaymentWorld,
     await ended(again)  # the capture is applied again by the server
     assert world.book.payments[payment.id].status is S.SUCCEEDED
     assert world.gateway.net_captured == 2933
+    world.assert_books_agree()
+
+
+@pytest.mark.parametrize("fault", [Fault.LOST_AFTER, Fault.HANGS_AFTER])
+async def test_a_capture_whose_first_run_was_lost_after_it_was_booked_is_booked_once(
+    world: PaymentWorld, fault: Fault
+) -> None:
+    """The lost run had heard nothing from the gateway and asked; the new one is answered at once, and writes other steps."""
+    payment, handle = await world.authorized()
+    world.gateway.faults["capture"].append(fault)
+    await handle.execute_update(PaymentWorkflow.capture, CapturePayment(1000, final=False))
+    again = await reset(world, payment.id, 0)
+    ended_ = await again.execute_update(PaymentWorkflow.capture, CapturePayment())
+    assert ended_.status is world.book.payments[payment.id].status is S.SUCCEEDED
+    assert world.book.payments[payment.id].amount_captured_minor == world.gateway.net_captured == 2933
+    world.assert_books_agree()
+
+
+@pytest.mark.parametrize(("amount", "total"), [(1000, 1000), (500, 1500), (2000, 1000)])
+async def test_a_capture_that_was_lost_with_its_command_is_taken_over_by_the_next(
+    world: PaymentWorld, amount: int, total: int
+) -> None:
+    """Its client got no answer and never came back. The same amount counts as the same capture; another one follows it."""
+    payment, handle = await world.authorized()
+    await handle.execute_update(PaymentWorkflow.capture, CapturePayment(1000, final=False))
+    again = await reset(world, payment.id, 1, updates_again=False)
+    captured = await again.execute_update(PaymentWorkflow.capture, CapturePayment(amount, final=False))
+    assert captured == world.book.payments[payment.id]
+    assert captured.status is S.REQUIRES_CAPTURE
+    assert captured.amount_captured_minor == world.gateway.net_captured == world.book.posted["merchant"] == total
+    await again.execute_update(PaymentWorkflow.cancel, CancelPayment())
+    assert world.book.payments[payment.id].amount_captured_minor == total
+    world.assert_books_agree()
+
+
+async def test_a_confirmation_that_was_lost_with_its_command_is_taken_over_by_the_next(world: PaymentWorld) -> None:
+    payment = await world.pay(card_payment(), confirm=False)
+    await world.handle(payment.id).execute_update(PaymentWorkflow.confirm, ConfirmPayment("tok_one"))
+    again = await reset(world, payment.id, 1, updates_again=False)
+    paid = await again.execute_update(PaymentWorkflow.confirm, ConfirmPayment("tok_another"))
+    await ended(again)
+    assert paid.status is world.book.payments[payment.id].status is S.SUCCEEDED
+    assert world.gateway.calls.count("authorize") == 1
     world.assert_books_agree()
 
 

@@ -143,9 +143,8 @@ async def test_an_operation_that_ended_is_not_reopened(book: PostgresPaymentBook
     pending = Operation(f"{trying.id}:authorize:1", trying.id, OperationKind.AUTHORIZE, 2933)
     done = pending.after(OperationAction.SUCCEED, "auth_1")
     await book.record(replace(first, operations=(pending,)))
-    later = trying.touched()
-    await book.record(replace(record(later, "done"), operations=(done,)))
-    await book.record(replace(record(later.touched(), "again"), operations=(pending,)))
+    await book.record(replace(record(trying, "done"), operations=(done,)))
+    await book.record(replace(record(trying, "again"), operations=(pending,)))
     async with pool.connection() as connection:
         row = await (await connection.execute("SELECT status, gateway_reference FROM payment_operations")).fetchone()
     assert row == ("succeeded", "auth_1")
