@@ -14,6 +14,8 @@ from temporalio import activity
 from domain.payments.payment import Payment
 from domain.payments.refund import Refund
 
+RECOVERED = "clearhold_sagas_recovered_total"
+
 
 @dataclass(frozen=True, slots=True)
 class OpenSaga:
@@ -78,10 +80,15 @@ class ReconciliationActivities:
         """Give every abandoned saga of a page a workflow again. Safe to repeat."""
         found = await self._sagas.page(page)
         recovered: list[str] = []
+        abandoned = {"payment": 0, "refund": 0}
         for saga in found:
             activity.heartbeat(saga.workflow_id)
             if not await self._control.is_running(saga.workflow_id):
                 await self._control.recover(saga)
                 recovered.append(saga.workflow_id)
+                abandoned["payment" if saga.refund is None else "refund"] += 1
+        counter = activity.metric_meter().create_counter(RECOVERED, "Payments and refunds whose workflow was gone.")
+        for kind, number in abandoned.items():
+            counter.add(number, {"kind": kind})  # also 0: a rate is only seen of a counter that was there before
         after = found[-1].workflow_id if len(found) == page.limit else None
         return PageReport(len(found), recovered, after)

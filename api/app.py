@@ -37,6 +37,7 @@ from api.openapi import TITLE, VERSION, document_of
 from api.problems import RETRY_AFTER, FieldError, Problem
 from api.services import open_services
 from infra.settings import Settings, get_settings
+from infra.swagger_ui import swagger_ui
 
 log = logging.getLogger(__name__)
 
@@ -64,14 +65,18 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with open_services(chosen) as services:
             app.state.services = services
-            metrics.watch(lambda: services.in_flight.now, lambda: services.in_flight.shed)
+            metrics.watch(lambda: services.in_flight.now)
+            services.in_flight.on_shed = metrics.count_shed
             yield
         del app.state.services
 
-    app = FastAPI(title=TITLE, version=VERSION, lifespan=lifespan, redoc_url=None, redirect_slashes=False)
+    app = FastAPI(
+        title=TITLE, version=VERSION, lifespan=lifespan, docs_url=None, redoc_url=None, redirect_slashes=False
+    )
     app.state.metrics = metrics
     for module in _ROUTE_MODULES:
         app.include_router(module.router)
+    app.include_router(swagger_ui(TITLE))
     app.openapi = document_of(app)  # type: ignore[method-assign]
     app.add_exception_handler(Problem, _answer_problem)
     app.add_exception_handler(HTTPException, _answer_http_exception)

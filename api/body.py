@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -29,7 +29,12 @@ MAX_DEPTH = 16
 READ_TIMEOUT_S = 15.0
 """Longest time a body may take to arrive."""
 
+DRAIN_MAX_BYTES = 4 * 1024 * 1024
+"""How much of a body that is too large is read and thrown away."""
+
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+_ESCAPED_BLANK = re.compile(rb"\\[nrt]")
+"""Line ends and tabs as JSON writes them, which may stand between the digits of a card number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +62,16 @@ async def read_json(request: Request, max_bytes: int, *, optional: bool = False)
 
 
 async def _read(request: Request, max_bytes: int) -> bytes:
-    announced = request.headers.get("content-length", "")
-    if announced.isdecimal() and int(announced) > max_bytes:
-        raise _too_large(max_bytes)
+    if _is_announced_too_large(request, max_bytes):
+        raise _too_large(max_bytes, at_once=True)
+    chunks = request.stream()
     received = bytearray()
     try:
         async with asyncio.timeout(READ_TIMEOUT_S):
-            async for chunk in request.stream():
+            async for chunk in chunks:
                 received += chunk
                 if len(received) > max_bytes:
-                    raise _too_large(max_bytes)
+                    raise _too_large(max_bytes, at_once=not await _ends_soon(chunks))
     except TimeoutError:
         raise Problem(problems.REQUEST_TIMEOUT, f"The body took longer than {READ_TIMEOUT_S:g} seconds.") from None
     except ClientDisconnect:
@@ -74,10 +79,28 @@ async def _read(request: Request, max_bytes: int) -> bytes:
     return bytes(received)
 
 
-def _too_large(max_bytes: int) -> Problem:
-    return Problem(
-        problems.BODY_TOO_LARGE, f"The body may have at most {max_bytes} bytes.", headers={"Connection": "close"}
-    )
+def _is_announced_too_large(request: Request, max_bytes: int) -> bool:
+    """Tell whether not to begin: the client says it sends more than is worth reading, or waits for leave to send."""
+    announced = request.headers.get("content-length", "")
+    if not announced.isdecimal() or int(announced) <= max_bytes:
+        return False
+    waits = request.headers.get("expect", "").lower() == "100-continue"
+    return waits or int(announced) > DRAIN_MAX_BYTES
+
+
+async def _ends_soon(rest: AsyncIterator[bytes]) -> bool:
+    """Read on and forget it, within a bound: an answer that comes while a client still sends is lost to most clients."""
+    drained = 0
+    async for chunk in rest:
+        drained += len(chunk)
+        if drained > DRAIN_MAX_BYTES:
+            return False
+    return True
+
+
+def _too_large(max_bytes: int, *, at_once: bool) -> Problem:
+    headers = {"Connection": "close"} if at_once else {}
+    return Problem(problems.BODY_TOO_LARGE, f"The body may have at most {max_bytes} bytes.", headers=headers)
 
 
 def _require_json(request: Request) -> None:
@@ -103,7 +126,7 @@ def check(content: Any) -> bytes:
     canonical = orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
     if b"\\u0000" in canonical and _NUL.search(canonical):
         raise Problem(problems.MALFORMED_REQUEST, "The body holds a NUL character (\\u0000), which no text may have.")
-    refuse_card_numbers(canonical.decode(), "The body")
+    refuse_card_numbers(_ESCAPED_BLANK.sub(b" ", canonical).decode(), "The body")
     return canonical
 
 

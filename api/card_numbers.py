@@ -1,7 +1,8 @@
 """Finds what looks like a card number, so that a request that holds one is refused before anything of it is kept.
 
 Invariant: a number of 13 to 19 digits with a valid check digit (ISO/IEC 7812-1, annex B), beginning as payment cards do, is
-found wherever it stands: alone or within a text, with spaces or dashes between the digits, in digits of any script.
+found wherever it stands: alone or within a text, with blanks, line ends, dashes or invisible characters between the digits, in
+digits of any script.
 
 Left alone, because they would be refused by chance and are no cards: numbers that begin with 0, 1, 20, 21, 28 or 29, where no
 card network issues (so timestamps in milliseconds, microseconds or as 20261123… pass); the digits of a UUID; and those of a
@@ -17,7 +18,7 @@ from itertools import accumulate
 MIN_DIGITS = 13
 MAX_DIGITS = 19
 
-_SEPARATORS = " \t\u00a0\u2007\u202f\\-\u2010-\u2015\u2212._/"
+_SEPARATORS = " \t\r\n\u00a0\u00ad\u2000-\u200f\u2028-\u202f\u2060-\u2064\ufeff\\-\u2010-\u2015\u2212._/"
 _LONG_ENOUGH = re.compile(rf"\d(?:[{_SEPARATORS}]{{0,2}}\d){{{MIN_DIGITS - 1}}}")
 _CANDIDATE = re.compile(rf"\d(?:[{_SEPARATORS}]{{0,2}}\d){{{MIN_DIGITS - 1},}}")
 _GROUP = re.compile(r"\d+")

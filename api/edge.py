@@ -1,7 +1,8 @@
 """The outermost layer around every request: its trace id, its measure, and the last catch.
 
 Invariant: every answer, whatever goes wrong, carries `Trace-Id` and is JSON that tells nothing internal; a card number in a
-path, a query or a header is refused before anything looks at it, and not repeated.
+path, a query or a header that is read is refused before anything looks at it, and not repeated. No answer about money is kept
+by a cache on its way.
 """
 
 from __future__ import annotations
@@ -22,7 +23,10 @@ from api.problems import Problem
 
 _TRACEPARENT = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 _NO_TRACE = b"0" * 32
-_SCREENED_HEADERS = frozenset({b"idempotency-key", b"actor", b"prefer"})
+_SCREENED_HEADERS = frozenset({b"idempotency-key", b"actor", b"clearhold-actor", b"prefer"})
+"""The headers that handlers read, but for the API key, of which only a digest is kept."""
+_GUARD = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
+"""What an answer says unless it says otherwise itself."""
 
 log = logging.getLogger(__name__)
 
@@ -42,14 +46,16 @@ class Edge:
         began = time.perf_counter()
         trace_id = _trace_id(scope)
         scope["clearhold.trace_id"] = trace_id
-        header = (b"trace-id", trace_id.encode())
+        trace_header = (b"trace-id", trace_id.encode())
         status = 0
 
         async def send_with_trace(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message.get("headers", ()), header]
+                headers = list(message.get("headers", ()))
+                said = {name for name, _ in headers}
+                message["headers"] = [*headers, *(guard for guard in _GUARD if guard[0] not in said), trace_header]
             await send(message)
 
         try:
@@ -70,7 +76,10 @@ class Edge:
 def _screen(scope: Scope) -> None:
     refuse_card_numbers(scope["path"], "The path")
     if scope["query_string"]:
-        refuse_card_numbers(unquote_plus(scope["query_string"].decode("latin-1")), "The query")
+        query = unquote_plus(scope["query_string"].decode("latin-1"))
+        refuse_card_numbers(query, "The query")
+        if "\0" in query:
+            raise Problem(problems.MALFORMED_REQUEST, "The query holds a NUL character (%00), which no text may have.")
     for name, value in scope["headers"]:
         if name in _SCREENED_HEADERS:
             refuse_card_numbers(value.decode("latin-1"), "A header")

@@ -42,7 +42,7 @@ from infra.settings import Settings
 from workflows.messages import PaymentOrder, PaymentProgress, RefundOrder
 from workflows.payment import PaymentWorkflow
 from workflows.refund import RefundWorkflow
-from workflows.visibility import of_payment
+from workflows.visibility import of_payment, of_refund
 
 ACCEPT_TIMEOUT_S = 3.0
 """How long it may take to learn whether something was accepted, once the client's own wait is over."""
@@ -200,7 +200,7 @@ class PaymentEngine(WorkflowCalls):
             "task_queue": self._task_queue,
             "id_conflict_policy": WorkflowIDConflictPolicy.USE_EXISTING,
             "id_reuse_policy": WorkflowIDReusePolicy.REJECT_DUPLICATE,
-            "search_attributes": of_payment(order.payment),
+            "search_attributes": of_refund(refund, order.payment),
             "static_summary": f"Refund of {amount} for {refund.payment_id}",
             "static_details": f"Payment `{refund.payment_id}`, paid to `{order.payment.credit_account}`.",
         }

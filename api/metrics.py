@@ -27,14 +27,17 @@ class RequestMetrics:
         self._in_flight = Gauge(
             "clearhold_http_money_in_flight", "Requests under way that move money.", registry=self.registry
         )
-        self._shed = Gauge(
+        self._shed = Counter(
             "clearhold_http_money_shed", "Requests turned away because too many were.", registry=self.registry
         )
 
-    def watch(self, in_flight: Callable[[], float], shed: Callable[[], float]) -> None:
-        """Read the two gauges from their owner whenever somebody asks."""
+    def watch(self, in_flight: Callable[[], float]) -> None:
+        """Read the gauge from its owner whenever somebody asks."""
         self._in_flight.set_function(in_flight)
-        self._shed.set_function(shed)
+
+    def count_shed(self) -> None:
+        """Count one request turned away."""
+        self._shed.inc()
 
     def observe(self, scope: Scope, status: int, seconds: float) -> None:
         """Count one request."""

@@ -54,7 +54,8 @@ successes are stored. After a timeout, a 202, a 409 or a 5xx, repeat the call wi
 outcome. A 4xx means that nothing was begun; correct the request and send it again.
 
 **Waiting.** A call waits for the outcome. `Prefer: wait=N` bounds that; past it the answer is 202 with `Location`, and the work
-goes on. `wait=0` only hands the work over.
+goes on. `wait=0` only hands the work over: its answer is always 202, also for work that is done a moment later. A wait beyond the
+API's own bound is cut to it; `Preference-Applied` of a 202 says what was applied.
 
 **Declines.** A payment that the issuer declines is an answer about a payment that exists (201, `status` and `failure` say it),
 not an HTTP error.
@@ -67,7 +68,8 @@ units. So a string is always in major units, an integer in minor units.
 call proposes, and another person approves the proposal. A rejection is an answer about a loan that exists, as a decline is.
 
 **Card numbers** never belong here. A request that holds 13 to 19 digits which look like one (range and check digit fit; spaces
-and dashes do not hide it), in the body, path, query or a header, is refused with 422 and neither repeated, logged nor stored.
+and dashes do not hide it), in the body, path, query or a header described here, is refused with 422 and neither repeated, logged
+nor stored.
 About one in twenty ids made only of that many digits would be refused by chance: put a letter into yours. UUIDs and hexadecimal
 digests pass.
 

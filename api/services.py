@@ -6,7 +6,7 @@ Invariant: nothing connects before the process serves (never before a fork), and
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import cast
@@ -43,13 +43,13 @@ class InFlight:
 
     most: int
     now: int = 0
-    shed: int = 0
+    on_shed: Callable[[], None] = field(default=lambda: None)
 
     @contextmanager
     def admit(self) -> Iterator[None]:
         """Hold a place while the block runs. Raises Problem 503 when there is none."""
         if self.now >= self.most:
-            self.shed += 1
+            self.on_shed()
             raise Problem(
                 problems.OVERLOADED, f"{self.most} requests that move money are under way.", headers=RETRY_AFTER
             )

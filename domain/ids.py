@@ -54,9 +54,19 @@ def loan_payment_id(loan_id: str, purpose: str, number: int) -> str:
     return _derived("pay", "loan", loan_id, purpose, str(number))
 
 
-def loan_refund_id(payment_id: str) -> str:
-    """Return the id of the refund that takes a loan's payment back."""
-    return _derived("re", "loan", payment_id)
+def loan_refund_id(payment_id: str, number: int) -> str:
+    """Return the id of a refund that takes a loan's payment back; one that failed is tried again under another number."""
+    return _derived("re", "loan", payment_id, str(number))
+
+
+def chargeback_id(payment_id: str) -> str:
+    """Return the id of the refund that notes on a loan's payment that its money was taken back."""
+    return _derived("re", "chargeback", payment_id)
+
+
+def successor_loan_id(loan_id: str) -> str:
+    """Return the id of the loan that takes the place of one that was rescheduled, which happens to a loan only once."""
+    return _derived("ln", "successor", loan_id)
 
 
 def clearing_account(gateway: str, currency: str) -> str:

@@ -83,7 +83,6 @@ class Settings(BaseSettings):
     temporal_tls: bool = Field(default=False, description="Whether the connection to Temporal uses TLS.")
     temporal_api_key: SecretStr | None = Field(default=None, description="API key for a cluster that asks for one.")
     payment_task_queue: TaskQueue = Field(default="payments", description="Payment workflows and ledger activities.")
-    gateway_task_queue: TaskQueue = Field(default="gateways", description="Calls to card networks and banks.")
     loan_task_queue: TaskQueue = Field(default="loans", description="Loan workflows and their activities.")
 
     # Worker ---------------------------------------------------------------------------------------------------------
@@ -95,6 +94,9 @@ class Settings(BaseSettings):
     worker_max_local_activities: int = Field(default=200, ge=1, le=5_000, description="Local activities at once.")
     worker_shutdown_grace_s: float = Field(
         default=10.0, ge=0, le=600, description="Time that running activities get after SIGTERM."
+    )
+    worker_host: str = Field(
+        default="127.0.0.1", min_length=1, description="Interface of a worker's health and metrics ports."
     )
     worker_health_port: PortOrOff = Field(
         default=0, description="Where a worker answers /livez and /readyz; 0 turns it off."

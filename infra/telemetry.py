@@ -1,7 +1,8 @@
 """Logs, traces and metrics of every process.
 
 Invariant: one trace id runs from the HTTP call through workflow, activities and SQL to the bank; every log line written under
-it carries it. Traces are sampled at their root; an unsampled one still has its id.
+it carries it. Traces are sampled at their root; an unsampled one still has its id. Of what a caller sends about its trace, only
+the ids and the sampling go on from here, nothing that a text could be written into.
 """
 
 from __future__ import annotations
@@ -15,14 +16,34 @@ from typing import Any
 import httpx
 import structlog
 from opentelemetry import trace
+from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.instrumentation.httpx import HTTPXClientInstrumentor
+from opentelemetry.propagate import set_global_textmap
+from opentelemetry.propagators.textmap import CarrierT, Getter, default_getter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from infra.settings import Settings
+
+
+class TraceIds(TraceContextTextMapPropagator):
+    """W3C's `traceparent` alone: `tracestate` and `baggage` would carry a caller's texts into histories and to gateways."""
+
+    def extract(
+        self, carrier: CarrierT, context: Context | None = None, getter: Getter[CarrierT] = default_getter
+    ) -> Context:
+        """Return the context with the caller's span, if the carrier names one, and without its state."""
+        found = super().extract(carrier, context, getter)
+        span = trace.get_current_span(found).get_span_context()
+        if not span.trace_state:
+            return found
+        bare = trace.SpanContext(span.trace_id, span.span_id, span.is_remote, span.trace_flags)
+        return trace.set_span_in_context(trace.NonRecordingSpan(bare), found)
+
 
 _QUIET = {
     "httpx": logging.WARNING,
@@ -86,6 +107,7 @@ def configure_tracing(settings: Settings, service: str) -> TracerProvider:
         exporter = OTLPSpanExporter(endpoint=f"{settings.otlp_endpoint.rstrip('/')}/v1/traces")
         provider.add_span_processor(BatchSpanProcessor(exporter))
     trace.set_tracer_provider(provider)
+    set_global_textmap(TraceIds())
     return provider
 
 

@@ -9,14 +9,14 @@ from datetime import timedelta
 
 from temporalio.client import Client
 from temporalio.contrib.opentelemetry import TracingInterceptor
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
 
 from infra.settings import Settings
+from infra.temporal_converter import data_converter
 
 
-def runtime_with_metrics(port: int, host: str = "127.0.0.1") -> Runtime | None:
-    """Return a runtime that serves the SDK's Prometheus metrics on that port, or None for port 0."""
+def runtime_with_metrics(host: str, port: int) -> Runtime | None:
+    """Return a runtime that serves the SDK's metrics, and ours, to Prometheus there; None for port 0."""
     if port == 0:
         return None
     return Runtime(telemetry=TelemetryConfig(metrics=PrometheusConfig(bind_address=f"{host}:{port}")))
@@ -29,7 +29,7 @@ async def connect(settings: Settings, runtime: Runtime | None = None) -> Client:
         namespace=settings.temporal_namespace,
         api_key=settings.temporal_api_key.get_secret_value() if settings.temporal_api_key else None,
         tls=settings.temporal_tls,
-        data_converter=pydantic_data_converter,
+        data_converter=data_converter,
         interceptors=[TracingInterceptor()],
         runtime=runtime,
     )

@@ -10,6 +10,7 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import structlog
@@ -18,6 +19,7 @@ from temporalio.worker import PollerBehaviorAutoscaling, UnsandboxedWorkflowRunn
 
 from activities.ledger_upkeep import LedgerUpkeepActivities
 from activities.reconciliation import ReconciliationActivities
+from infra import garbage
 from infra.gateways.bank_client import BankClient, Timeouts
 from infra.gateways.credit_bureau import SandboxBureau
 from infra.gateways.sandbox import SandboxGateway
@@ -29,13 +31,16 @@ from infra.postgres.loan_clock import PostgresLoanClock
 from infra.postgres.open_sagas import PostgresOpenSagas
 from infra.postgres.payment_book import PostgresPaymentBook
 from infra.postgres.pool import open_pool
+from infra.postgres.review_counts import count_reviews
 from infra.settings import Settings, get_settings
 from infra.telemetry import configure_logging, configure_tracing, trace_calls
 from infra.temporal_client import connect, runtime_with_metrics
 from workers.activity_log import ActivityLog
+from workers.call_trace import CallTrace
 from workers.control import TemporalWorkflowControl, schedule_accrual, schedule_reconciliation
 from workers.health import health_server
 from workers.registry import LOAN_WORKFLOWS, WORKFLOWS, loan_activities, payment_activities
+from workers.review_watch import watching_reviews
 
 SERVICE = "clearhold-worker"
 log = structlog.get_logger(__name__)
@@ -52,7 +57,8 @@ async def running_worker(settings: Settings) -> AsyncIterator[None]:
             BankClient(settings.bank_url, timeouts, settings.gateway_connections_max)
         )
         trace_calls(bank.http)
-        client = await connect(settings, runtime_with_metrics(settings.worker_metrics_port))
+        runtime = runtime_with_metrics(settings.worker_host, settings.worker_metrics_port)
+        client = await connect(settings, runtime)
         control = TemporalWorkflowControl(client, settings.payment_task_queue)
         reconciliation = ReconciliationActivities(PostgresOpenSagas(pool), control)
         options = _options(settings)
@@ -81,8 +87,12 @@ async def running_worker(settings: Settings) -> AsyncIterator[None]:
             **options,
         )
         await stack.enter_async_context(
-            health_server(settings.worker_health_port, lambda: payments.is_running and loans.is_running)
+            health_server(
+                settings.worker_host, settings.worker_health_port, lambda: payments.is_running and loans.is_running
+            )
         )
+        if runtime is not None:
+            await stack.enter_async_context(watching_reviews(runtime.metric_meter, partial(count_reviews, pool)))
         await schedule_reconciliation(client, settings.payment_task_queue)
         await schedule_accrual(client, settings.loan_task_queue)
         async with payments, loans:
@@ -93,7 +103,7 @@ def _options(settings: Settings) -> dict[str, Any]:
     """What the workers of all task queues have in common; each has its own places and its own cache."""
     return {
         "workflow_runner": UnsandboxedWorkflowRunner(),
-        "interceptors": [ActivityLog()],
+        "interceptors": [CallTrace(), ActivityLog()],
         "max_cached_workflows": settings.worker_max_cached_workflows,
         "max_concurrent_workflow_tasks": settings.worker_max_workflow_tasks,
         "max_concurrent_activities": settings.worker_max_activities,
@@ -120,6 +130,7 @@ def main() -> None:
     settings = get_settings()
     configure_logging(settings, SERVICE)
     provider = configure_tracing(settings, SERVICE)
+    garbage.settle()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(serve(settings))

@@ -1,7 +1,8 @@
 """One log line for each call to the outside, and one for each attempt of any activity that fails.
 
 Invariant: a line carries the trace and the payment it belongs to, and what an error says, never what an activity was given:
-arguments hold the customer's data. Database steps that succeed are not logged, the timeline has them.
+arguments hold the customer's data. Database steps that succeed are not logged, the timeline has them; nor is a call that was
+not made because its fast lane is closed.
 """
 
 from __future__ import annotations
@@ -13,6 +14,11 @@ import structlog
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
+
+from activities.gateway import LANE_CLOSED, GatewayActivities
+
+_CALLS = frozenset(name for name in vars(GatewayActivities) if not name.startswith("_"))
+"""Calls to the outside that may be local activities; all others that are local are steps in the database."""
 
 _OWNERS = {"pay": "payment_id", "re": "refund_id", "ln": "loan_id"}
 """What a workflow's id is the id of, by its prefix (`domain/ids.py`)."""
@@ -36,6 +42,8 @@ class _LoggedActivity(ActivityInboundInterceptor):
             try:
                 result = await super().execute_activity(input)
             except Exception as error:
+                if isinstance(error, ApplicationError) and error.type == LANE_CLOSED:
+                    raise
                 expected = isinstance(error, ApplicationError)
                 log.warning(
                     "activity failed",
@@ -45,7 +53,7 @@ class _LoggedActivity(ActivityInboundInterceptor):
                     exc_info=not expected,
                 )
                 raise
-            if not info.is_local:
+            if not info.is_local or info.activity_type in _CALLS:
                 log.info("activity done", **_facts(info, began))
             return result
 

@@ -25,7 +25,7 @@ from workflows.messages import PaymentOrder, RefundOrder
 from workflows.payment import PaymentWorkflow
 from workflows.reconciliation import ReconciliationOrder, ReconciliationWorkflow
 from workflows.refund import RefundWorkflow
-from workflows.visibility import of_payment
+from workflows.visibility import of_payment, of_refund
 
 RECONCILIATION_ID = "reconciliation"
 RECONCILIATION_INTERVAL = timedelta(minutes=1)
@@ -75,6 +75,7 @@ class TemporalWorkflowControl:
             task_queue=self._task_queue,
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            search_attributes=of_refund(saga.refund, saga.payment),
             static_summary=f"Recovery: refund of {explain.summary(saga.payment)}",
         )
 

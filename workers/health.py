@@ -7,12 +7,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 _REQUEST_LINE_TIMEOUT_S = 5.0
-_HOST = "127.0.0.1"
 
 
 @asynccontextmanager
-async def health_server(port: int, is_ready: Callable[[], bool], host: str = _HOST) -> AsyncIterator[None]:
-    """Answer on `port` while the block runs; port 0 answers nothing."""
+async def health_server(host: str, port: int, is_ready: Callable[[], bool]) -> AsyncIterator[None]:
+    """Answer on `host` and `port` while the block runs; port 0 answers nothing."""
     if port == 0:
         yield
         return

@@ -29,6 +29,7 @@ from infra.local.layout import find_running_stack
 from infra.settings import Settings, get_settings
 from infra.temporal_client import connect
 from infra.temporal_converter import data_converter
+from workers.call_trace import CallTrace
 from workers.registry import LOAN_WORKFLOWS, WORKFLOWS, sandbox
 
 SERVED: Sequence[type] = (*WORKFLOWS, *LOAN_WORKFLOWS)
@@ -80,7 +81,7 @@ def replayer(workflows: Sequence[type] = SERVED, runner: WorkflowRunner | None =
         workflows=workflows,
         workflow_runner=runner or sandbox(),
         data_converter=data_converter,
-        interceptors=[TracingInterceptor()],
+        interceptors=[TracingInterceptor(), CallTrace()],
     )
 
 

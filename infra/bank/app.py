@@ -20,6 +20,7 @@ from infra.bank.desk import Desk
 from infra.bank.errors import Refusal
 from infra.bank.faults import Faults, problem
 from infra.bank.storage import open_reader, read_secret
+from infra.swagger_ui import swagger_ui
 
 
 def create_app(data_file: Path, authorization_valid_for_s: float) -> FastAPI:
@@ -45,7 +46,10 @@ def create_app(data_file: Path, authorization_valid_for_s: float) -> FastAPI:
         version="1",
         description="Card network, bank rails and screening provider for tests. Takes published test cards only.",
         lifespan=open_for_business,
+        docs_url=None,
+        redoc_url=None,
     )
+    app.include_router(swagger_ui(app.title))
     for routes in (card_routes, rail_routes, office_routes):
         app.include_router(routes.router)
     app.add_exception_handler(Refusal, _refuse)

@@ -72,6 +72,8 @@ class LocalStack:
         self._temporal: LocalTemporal | None = None
         self._specs: dict[str, ProcessSpec] = {}
         self._worker_count = 0
+        self._metrics_ports: dict[str, int] = {}
+        self._announced = False
         self._restarts: dict[str, deque[float]] = {}
 
     def __enter__(self) -> Self:
@@ -102,7 +104,8 @@ class LocalStack:
 
     def stop(self) -> None:
         """Stop everything, last started first."""
-        withdraw_announcement(self.data_dir)
+        if self._announced:  # a stack that was refused the folder leaves the announcement of the one that has it
+            withdraw_announcement(self.data_dir)
         self.supervisor.stop_all()
         for server in (self._temporal, self._postgres):
             if server is not None:
@@ -111,6 +114,7 @@ class LocalStack:
     def announce(self) -> None:
         """Let other processes of this machine find the stack by its data folder."""
         RunningStack(os.getpid(), self.environment(), self.postgres.owner_url()).write(self.data_dir)
+        self._announced = True
 
     # Its parts ------------------------------------------------------------------------------------------------------
 
@@ -260,6 +264,10 @@ class LocalStack:
         """Where the part logs to."""
         return self.data_dir / "logs" / f"{name}.log"
 
+    def metrics_urls(self) -> dict[str, str]:
+        """Where each worker in `workers()` shows its metrics, by its name."""
+        return {name: f"http://{LOOPBACK}:{self._metrics_port(name)}/metrics" for name in self.workers()}
+
     def process(self, name: str) -> ManagedProcess:
         """Return the running part, for its pid and log; raises `KeyError`."""
         return self.supervisor.get(name)
@@ -278,6 +286,11 @@ class LocalStack:
             self._specs[name] = self._make_spec(name)
         return self._specs[name]
 
+    def _metrics_port(self, worker: str) -> int:
+        if worker not in self._metrics_ports:
+            self._metrics_ports[worker] = self.allocator.free()
+        return self._metrics_ports[worker]
+
     def _make_spec(self, name: str) -> ProcessSpec:
         python = str(self._base.python_bin or sys.executable)
         environment: dict[str, str | None] = {**self.environment(), "CLEARHOLD_OWNER_DATABASE_URL": None}
@@ -294,6 +307,7 @@ class LocalStack:
             argv = (python, "-m", "workers")
             ready = f"http://{LOOPBACK}:{port}{READY_PATH}"
             environment["CLEARHOLD_WORKER_HEALTH_PORT"] = str(port)
+            environment["CLEARHOLD_WORKER_METRICS_PORT"] = str(self._metrics_port(name))
         return ProcessSpec(
             name=name, argv=argv, log_path=self.log_path(name), env=environment, cwd=PROJECT, ready=http_probe(ready)
         )

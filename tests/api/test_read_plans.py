@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from domain.payments.status import PaymentStatus
-from infra.postgres import account_reads, payment_reads
+from infra.postgres import account_reads, payment_reads, review_counts
 from infra.postgres.payment_reads import PaymentFilter, PaymentReads, list_statement
 from infra.postgres.pool import Pool
 from tests.support.database import Database
@@ -85,6 +85,16 @@ async def test_a_deep_page_costs_what_the_first_one_costs(filled: Database) -> N
             assert {node["Node Type"] for node in _nodes(plan)} <= {"Limit", "Index Scan"}
             costs.append(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"])
         assert max(costs) <= 2 * min(costs)
+
+
+async def test_what_waits_for_a_person_is_counted_without_reading_what_does_not(filled: Database, pool: Pool) -> None:
+    async with await psycopg.AsyncConnection.connect(filled.app_url) as connection:
+        plan = await _plan(connection, review_counts._COUNTS, None)
+    of_payments = {node["Node Type"] for node in _nodes(plan) if node.get("Relation Name") == "payments"}
+    assert of_payments
+    assert "Seq Scan" not in of_payments
+    assert plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] <= MOST_BUFFERS
+    assert await review_counts.count_reviews(pool) == review_counts.ReviewCounts(payments=ROWS // 1000, refunds=0)
 
 
 async def test_the_story_of_one_payment_and_the_list_of_accounts_walk_indexes(filled: Database) -> None:

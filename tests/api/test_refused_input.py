@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from api.body import DRAIN_MAX_BYTES
+from tests.support.api_process import running_api
 from tests.support.api_world import ApiWorld, card, new_key, wallet
 
 GOOD: dict[str, Any] = {"amount": 2933, "currency": "USD", "account": "merchant", "payment_method": card()}
@@ -122,17 +125,46 @@ async def test_a_body_of_two_megabytes_is_refused_when_it_is_announced(shop: Api
     _assert_problem(await _send(shop, b" " * 2_000_000), 413, "body_too_large")
 
 
-async def test_a_body_of_two_megabytes_is_refused_while_it_streams(shop: ApiWorld) -> None:
-    sent = 0
+async def test_a_body_of_two_megabytes_is_refused_while_it_streams_and_the_connection_is_kept(shop: ApiWorld) -> None:
+    answer = await _send(shop, _stream(2_000))
+    _assert_problem(answer, 413, "body_too_large")
+    assert "connection" not in answer.headers
 
-    async def stream() -> AsyncIterator[bytes]:
-        nonlocal sent
-        for _ in range(2_000):
-            sent += 1_000
-            yield b" " * 1_000
 
-    _assert_problem(await _send(shop, stream()), 413, "body_too_large")
-    assert sent < 100_000
+async def test_a_body_without_end_is_read_up_to_a_bound_and_no_further(shop: ApiWorld) -> None:
+    sent: list[int] = []
+    answer = await _send(shop, _stream(1_000_000, sent))
+    _assert_problem(answer, 413, "body_too_large")
+    assert answer.headers["connection"] == "close"
+    assert sum(sent) < DRAIN_MAX_BYTES + 100_000
+
+
+async def test_a_client_that_asks_before_it_sends_too_much_is_told_at_once(shop: ApiWorld) -> None:
+    sent: list[int] = []
+    headers = {"Content-Length": "2000000", "Expect": "100-continue"}
+    _assert_problem(await _send(shop, _stream(2_000, sent), **headers), 413, "body_too_large")
+    assert sent == []
+
+
+async def _stream(chunks: int, sent: list[int] | None = None) -> AsyncIterator[bytes]:
+    for _ in range(chunks):
+        if sent is not None:
+            sent.append(1_000)
+        yield b" " * 1_000
+
+
+async def test_a_real_client_reads_the_refusal_of_a_body_it_is_still_sending(shop: ApiWorld, tmp_path: Path) -> None:
+    """Over TCP: an answer that closes the connection too early is lost in a reset."""
+    async with running_api(shop.settings, tmp_path) as api, httpx.AsyncClient(trust_env=False) as http:
+        headers = {
+            "Authorization": f"Bearer {shop.token}",
+            "Idempotency-Key": "big",
+            "Content-Type": "application/json",
+        }
+        for turn in range(20):
+            content = _stream(2_000) if turn % 2 else b" " * 2_000_000
+            answer = await http.post(f"{api.url}/v1/payments", content=content, headers=headers)
+            assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
 
 
 async def test_a_body_that_does_not_arrive_in_time_is_refused(shop: ApiWorld, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -197,13 +197,42 @@ def test_the_owner_of_the_schema_is_known_to_the_migrations_only(services: dict[
     assert knowing == {"migrate"}
 
 
-def test_our_containers_hold_no_privilege(services: dict[str, Service]) -> None:
+def test_no_container_holds_a_privilege_it_does_not_need(services: dict[str, Service]) -> None:
     for name, service in services.items():
         assert "no-new-privileges:true" in service["security_opt"], name
         assert not service.get("privileged"), name
+        assert service["cap_drop"] == ["ALL"], name
         if service["image"].startswith("clearhold:"):
             assert service["read_only"] is True
-            assert service["cap_drop"] == ["ALL"]
+    assert {name for name, service in services.items() if service.get("cap_add")} == {"postgres"}
+    assert "SYS_ADMIN" not in services["postgres"]["cap_add"]
+
+
+def test_what_a_container_writes_outside_of_its_volumes_is_bounded(services: dict[str, Service]) -> None:
+    for name, service in services.items():
+        for mounted in service.get("tmpfs") or []:
+            assert re.fullmatch(r"/tmp:size=\d+m,mode=1777", mounted), name  # noqa: S108 - a container's own
+
+
+def test_a_worker_shows_its_metrics_within_the_network_and_nowhere_else(services: dict[str, Service]) -> None:
+    worker = services["worker"]
+    settings = worker["environment"]
+    assert settings["CLEARHOLD_WORKER_HOST"] == "0.0.0.0"  # noqa: S104 - of its container
+    assert worker["expose"] == [settings["CLEARHOLD_WORKER_METRICS_PORT"]] != [settings["CLEARHOLD_WORKER_HEALTH_PORT"]]
+    assert not worker.get("ports")
+    assert list(worker["networks"]) == ["backend"]
+    probed = worker["healthcheck"]["test"][-1]
+    assert probed == f"http://127.0.0.1:{settings['CLEARHOLD_WORKER_HEALTH_PORT']}/readyz"
+
+
+def test_a_container_told_to_stop_gets_longer_than_its_process_takes(services: dict[str, Service]) -> None:
+    for name, setting in (("worker", "worker_shutdown_grace_s"), ("api", "api_shutdown_grace_s")):
+        service = services[name]
+        default = Settings.model_fields[setting].default
+        grace_s = float(service["environment"].get(f"CLEARHOLD_{setting.upper()}", default))
+        allowed = re.fullmatch(r"(\d+)s", service["stop_grace_period"])
+        assert allowed is not None
+        assert grace_s + 5 <= int(allowed[1]), name
 
 
 def test_every_file_that_is_mounted_exists(services: dict[str, Service]) -> None:

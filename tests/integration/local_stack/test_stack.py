@@ -66,12 +66,13 @@ def test_a_second_stack_runs_beside_the_first(stack: LocalStack, tmp_path: Path)
             assert connection.execute("SELECT current_user").fetchone() == ("clearhold_app",)
 
 
-def test_a_second_stack_over_the_same_data_is_refused(stack: LocalStack) -> None:
+def test_a_second_stack_over_the_same_data_is_refused_and_the_first_is_still_found(stack: LocalStack) -> None:
     with (
         LocalStack(StackOptions(stack.data_dir)) as other,
         pytest.raises(LocalStackError, match="in use by another run"),
     ):
         other.start_postgres()
+    assert find_running_stack(stack.data_dir) is not None, "the refused one took the announcement with it"
 
 
 def test_a_stack_is_found_by_its_folder_with_the_settings_to_reach_it(stack: LocalStack) -> None:

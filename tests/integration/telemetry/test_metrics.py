@@ -19,6 +19,7 @@ OF_WORKER = {
     "temporal_activity_execution_latency": "histogram",
     "temporal_local_activity_execution_latency": "histogram",
     "temporal_activity_execution_failed": "counter",
+    "temporal_local_activity_execution_failed": "counter",
     "temporal_workflow_completed": "counter",
     "temporal_workflow_endtoend_latency": "histogram",
     "temporal_request": "counter",
@@ -29,7 +30,7 @@ OF_API = {
     "clearhold_http_requests": "counter",
     "clearhold_http_request_seconds": "histogram",
     "clearhold_http_money_in_flight": "gauge",
-    "clearhold_http_money_shed": "gauge",
+    "clearhold_http_money_shed": "counter",
     "process_resident_memory_bytes": "gauge",
 }
 
@@ -46,6 +47,13 @@ def sample(text: str, name: str, **labels: str) -> float:
         for found in family.samples
         if found.name.removesuffix("_total") == name and labels.items() <= found.labels.items()
     )
+
+
+async def lose_answers(world: TelemetryWorld) -> None:
+    """Let the bank's next answer to an authorize, and to the question what became of it, not come."""
+    for operation in ("authorize", "inquiry"):
+        fault = {"operation": operation, "kind": "timeout_after", "times": 1}
+        assert (await world.bank.post("/admin/faults", json=fault)).status_code == 201
 
 
 async def worker_metrics(world: TelemetryWorld) -> str:
@@ -77,8 +85,7 @@ async def test_the_api_counts_and_times_its_calls_by_route(world: TelemetryWorld
 
 
 async def test_a_worker_tells_of_its_pollers_queues_and_failures(world: TelemetryWorld) -> None:
-    fault = {"operation": "authorize", "kind": "timeout_after", "times": 1}
-    assert (await world.bank.post("/admin/faults", json=fault)).status_code == 201
+    await lose_answers(world)
     await world.trace_of(await world.pay())
     text = await worker_metrics(world)
 
@@ -86,7 +93,8 @@ async def test_a_worker_tells_of_its_pollers_queues_and_failures(world: Telemetr
     queue = {"task_queue": world.settings.payment_task_queue}
     assert sample(text, "temporal_num_pollers", poller_type="workflow_task", **queue) >= 1
     assert sample(text, "temporal_num_pollers", poller_type="activity_task", **queue) >= 1
-    assert sample(text, "temporal_activity_execution_failed", activity_type="authorize", **queue) >= 1
+    assert sample(text, "temporal_local_activity_execution_failed", activity_type="authorize", **queue) >= 1
+    assert sample(text, "temporal_activity_execution_failed", activity_type="inquire", **queue) >= 1
     assert sample(text, "temporal_workflow_completed", workflow_type="PaymentWorkflow", **queue) >= 1
 
 

@@ -9,6 +9,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanKind, StatusCode
 
 from api.telemetry import REMOVED
+from infra.temporal_client import connect
 from tests.integration.telemetry.conftest import GOOD_CARD, TelemetryWorld, until
 
 CLIENT_TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -132,6 +133,27 @@ async def test_a_payment_that_is_not_sampled_keeps_its_trace_id_everywhere_and_n
     (line,) = await world.lines_about(payment_id, "activity done")
     assert line["trace_id"] == unsampled
     assert world.spans(unsampled) == []
+
+
+async def test_what_a_client_writes_beside_its_traces_ids_goes_no_further(world: TelemetryWorld) -> None:
+    """`baggage` and `tracestate` are free texts: a card number in them would stand in Temporal's histories."""
+    answer = await world.pay(
+        {
+            "traceparent": f"00-{CLIENT_TRACE[1:]}1-{CLIENT_SPAN}-01",
+            "tracestate": f"vendor={GOOD_CARD}",
+            "baggage": f"card={GOOD_CARD}",
+        }
+    )
+    assert answer.headers["Trace-Id"] == f"{CLIENT_TRACE[1:]}1"
+    await world.trace_of(answer)
+
+    client = await connect(world.settings)
+    history = await client.get_workflow_handle(answer.json()["id"]).fetch_history()
+    kept = b"".join(event.SerializeToString() for event in history.events)
+    assert b"traceparent" in kept
+    for text in (b"tracestate", b"baggage", GOOD_CARD.encode()):
+        assert text not in kept
+    assert [span for span in world.spans(answer.headers["Trace-Id"]) if span.context and span.context.trace_state] == []
 
 
 async def test_a_lost_answer_and_the_inquiry_that_follows_stay_in_the_trace(world: TelemetryWorld) -> None:

@@ -1,0 +1,126 @@
+"""Connections of clients that never finish what they begin, over TCP."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.types import Receive, Scope, Send
+from uvicorn import Config
+from uvicorn.server import ServerState
+
+from api import http_protocol
+from api.http_protocol import HEAD_MAX_BYTES, BoundedHttp
+
+PATIENCE_S = 20.0
+FIRST_PIECE_MAX_BYTES = 256 * 1024
+SHORT_S = 0.3
+
+Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+async def _echo_length(scope: Scope, receive: Receive, send: Send) -> None:
+    body = await Request(scope, receive).body()
+    await PlainTextResponse(str(len(body)))(scope, receive, send)
+
+
+@pytest.fixture
+async def port() -> AsyncIterator[int]:
+    config = Config(_echo_length, http=BoundedHttp, lifespan="off", log_config=None, access_log=False)
+    config.load()
+    state = ServerState()
+
+    def protocol() -> asyncio.Protocol:
+        return BoundedHttp(config=config, server_state=state, app_state={})
+
+    server = await asyncio.get_running_loop().create_server(protocol, "127.0.0.1", 0)
+    async with server:
+        yield int(server.sockets[0].getsockname()[1])
+        for connection in list(state.connections):
+            connection.shutdown()
+        async with asyncio.timeout(PATIENCE_S):
+            while state.connections:
+                await asyncio.sleep(0.01)
+
+
+async def _flood(port: int, start: bytes, piece: bytes, most: int) -> tuple[int, bytes]:
+    """Send `start`, then `piece` again and again; return how much was taken, and the answer."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    sent = 0
+    try:
+        writer.write(start)
+        while sent < most and not reader.at_eof() and not writer.is_closing():
+            writer.write(piece)
+            await writer.drain()
+            sent += len(piece)
+            await asyncio.sleep(0)
+        return sent, await reader.read(2_000)
+    except ConnectionError:
+        return sent, b""
+    finally:
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    ("start", "piece"),
+    [
+        (b"GET / HTTP/1.1\r\nHost: x\r\nX-Long: ", b"a" * 4096),
+        (b"GET / HTTP/1.1\r\nHost: x\r\n", b"X-Many: y\r\n" * 400),
+        (b"GET /?a=", b"a" * 4096),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", b"X-Trailer: y\r\n" * 300),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1;", b"extension" * 400),
+    ],
+    ids=["one long header", "many headers", "a long address", "many trailers", "a long chunk extension"],
+)
+async def test_headers_without_end_are_cut_off(port: int, start: bytes, piece: bytes) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        sent, answer = await _flood(port, start, piece, most=50_000_000)
+    assert sent < 10_000_000, "what the kernel's buffers hold, and no more"
+    assert not answer or b"HTTP/1.1 431 " in answer, "a reset may take the answer with it; another answer is none"
+
+
+async def test_large_headers_within_the_bound_and_large_bodies_pass(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    async with asyncio.timeout(PATIENCE_S):
+        for length in (0, 3 * FIRST_PIECE_MAX_BYTES, 10):
+            writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nX-Long: " + b"a" * (HEAD_MAX_BYTES // 2))
+            await writer.drain()
+            writer.write(b"\r\nContent-Length: %d\r\n\r\n" % length + b"b" * length)
+            head = await reader.readuntil(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 200 "), head
+            said = str(length).encode()
+            assert await reader.readexactly(len(said)) == said
+    writer.close()
+
+
+@pytest.mark.parametrize(
+    "begun", [b"", b"GET / HT", b"GET / HTTP/1.1\r\nHost: x\r\n"], ids=["nothing", "a line", "a header"]
+)
+async def test_a_request_that_does_not_come_forward_loses_its_connection(
+    port: int, begun: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_protocol, "HEAD_TIMEOUT_S", SHORT_S)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    began = time.monotonic()
+    writer.write(begun)
+    async with asyncio.timeout(PATIENCE_S):
+        assert await reader.read() == b""
+    assert time.monotonic() - began >= SHORT_S / 2
+    writer.close()
+
+
+async def test_the_second_request_of_a_connection_must_come_forward_too(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_protocol, "HEAD_TIMEOUT_S", SHORT_S)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    async with asyncio.timeout(PATIENCE_S):
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (await reader.readuntil(b"\r\n\r\n0")).startswith(b"HTTP/1.1 200 ")
+        writer.write(b"GET / HTTP/1.1\r\nHo")
+        assert await reader.read() == b""
+    writer.close()

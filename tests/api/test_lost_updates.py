@@ -1,0 +1,89 @@
+"""An update that Temporal took and forgot, as when it dies before a worker saw it: neither refused nor accepted, but unknown.
+
+The client of the API's process is given an interceptor that keeps the update from the server; all else is the real server's own
+answer to being asked for an update that it does not know.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from temporalio.client import (
+    Client,
+    Interceptor,
+    OutboundInterceptor,
+    StartWorkflowUpdateInput,
+    WorkflowUpdateHandle,
+)
+
+from tests.support.api_world import ApiWorld, new_key
+
+SHORT_WAIT = {"Prefer": "wait=1"}
+
+
+class Forgetful(Interceptor):
+    """The server's answer to an update never comes, because the update is gone."""
+
+    def intercept_client(self, next: OutboundInterceptor) -> OutboundInterceptor:  # noqa: A002 - the SDK's
+        return _Forgets(next)
+
+
+class _Forgets(OutboundInterceptor):
+    async def start_workflow_update(self, input: StartWorkflowUpdateInput) -> WorkflowUpdateHandle[Any]:  # noqa: A002
+        await asyncio.Event().wait()
+        raise AssertionError("unreachable")
+
+
+@contextmanager
+def losing_updates(world: ApiWorld) -> Iterator[None]:
+    """Let the API's updates be lost while the block runs."""
+    link = world.services.engine._link
+    before = link.client
+    config = before.config()
+    config["interceptors"] = [*config["interceptors"], Forgetful()]
+    link._client = Client(**config)
+    try:
+        yield
+    finally:
+        link._client = before
+
+
+@pytest.fixture
+async def payment(world: ApiWorld) -> AsyncIterator[dict[str, Any]]:
+    """A payment that waits for its capture; at the end the books show exactly one capture of all of it."""
+    made = await world.authorized(amount=1000)
+    yield made
+    left = (await world.get(f"/v1/payments/{made['id']}")).json()
+    assert (left["status"], left["amount_captured"]) == ("succeeded", 1000)
+    assert await world.balance("merchant") == 1000
+    assert world.gateway.calls.count("capture") == 1
+
+
+async def test_a_lost_command_is_answered_503_and_the_same_call_then_carries_it_out(
+    world: ApiWorld, payment: dict[str, Any]
+) -> None:
+    path, key = f"/v1/payments/{payment['id']}/capture", new_key()
+    with losing_updates(world):
+        for _ in range(2):
+            lost = await world.post(path, key=key, headers=SHORT_WAIT)
+            assert (lost.status_code, lost.json()["code"]) == (503, "engine_unavailable"), lost.text
+            assert "lost" in lost.json()["detail"]
+            assert lost.headers["retry-after"]
+            assert "idempotent-replayed" not in lost.headers
+    done = await world.post(path, key=key)
+    assert (done.status_code, done.json()["amount_captured"]) == (200, 1000)
+    assert (await world.post(path, key=key)).headers["idempotent-replayed"] == "true"
+
+
+async def test_a_lost_command_to_a_payment_that_has_ended_is_refused_for_its_state(
+    world: ApiWorld, payment: dict[str, Any]
+) -> None:
+    path = f"/v1/payments/{payment['id']}"
+    assert (await world.post(f"{path}/capture")).status_code == 200
+    with losing_updates(world):
+        late = await world.post(f"{path}/cancel", headers=SHORT_WAIT)
+    assert (late.status_code, late.json()["code"]) == (409, "illegal_transition"), late.text
