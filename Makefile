@@ -11,7 +11,7 @@ RUN_ARGS ?=
 BENCH_ARGS ?=
 PYTEST_ARGS ?= -n 2 --dist loadfile
 
-.PHONY: help setup demo run test check lint types imports replay bench clean distclean
+.PHONY: help setup demo run test check lint types imports replay search bench clean distclean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ types: setup
 
 imports: setup
 	@echo "import rules …" && $(BIN)/lint-imports
+
+search: setup ## look for new counterexamples of the properties, at random and for long
+	@HYPOTHESIS_PROFILE=search $(BIN)/python -m pytest -q $(SEARCH_ARGS) tests/unit
 
 replay: setup ## replay the recorded histories, and the newest of a stack that runs, against the workflows as they are
 	@$(BIN)/python -m workers.replay tests/replay/histories

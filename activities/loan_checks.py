@@ -5,6 +5,9 @@ Invariant: neither moves anything, so both are simply asked again until they ans
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime
+
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
@@ -34,11 +37,12 @@ class LoanCheckActivities:
     async def screen_applicant(self, request: ScreeningRequest) -> ScreeningResult:
         """Ask whether the applicant is on a sanctions list."""
         try:
-            return await self._screening.screen(request)
+            answer = await self._screening.screen(request)
         except ScreeningRejected as error:
             raise ApplicationError(str(error), error.code, type=SCREENING_REJECTED, non_retryable=True) from error
         except ScreeningUnavailable as error:
             raise ApplicationError(str(error), type=CHECK_UNAVAILABLE) from error
+        return replace(answer, answered_on=datetime.now(UTC).date())
 
     @activity.defn
     async def ask_bureau(self, request: BureauRequest) -> BureauReport:

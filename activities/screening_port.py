@@ -34,12 +34,13 @@ class ScreeningRequest:
 
 @dataclass(frozen=True, slots=True)
 class ScreeningResult:
-    """The provider's answer; `score` is the similarity of the closest entry, 0 to 100."""
+    """The provider's answer; `score` is the similarity of the closest entry, 0 to 100. `answered_on`: the day, in UTC."""
 
     outcome: ScreeningOutcome
     screening_reference: str
     score: int
     list_entry: str | None = None
+    answered_on: date | None = None
 
 
 class ScreeningError(Exception):

@@ -90,6 +90,15 @@ class ReverseBody(WireModel):
     model_config = ConfigDict(json_schema_extra={"examples": [{"repayment": 2, "reason": "R01"}]})
 
 
+class ChargeBody(WireModel):
+    """A fee charged by hand."""
+
+    amount: Amount
+    note: Note = Field(default="", description="What for; the timeline shows it.")
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"amount": 2500, "note": "copy of the contract"}]})
+
+
 class WaiveBody(WireModel):
     """An unpaid fee or penalty to give up."""
 
@@ -114,7 +123,9 @@ class RestructureBody(WireModel):
     """Other terms; which fields count depends on `kind`.
 
     `re_age`: `first_due_on`, `instalments`, optional `every`, `capitalize_interest`. `re_amortize`: none. `change_rate`:
-    `effective_on`, `annual_rate_percent`. `payment_holiday`: `instalments`, `holiday_interest`, `extend_term`.
+    `effective_on`, `annual_rate_percent`. `payment_holiday`: `instalments`, `holiday_interest`, `extend_term`. `reschedule`:
+    `instalments`, optional `first_due_on`, `every`, `annual_rate_percent`; the loan is closed as rescheduled, and another loan
+    takes its place, whose principal is what this one owed.
     """
 
     kind: RestructureKind
@@ -133,6 +144,7 @@ class RestructureBody(WireModel):
             "examples": [
                 {"kind": "re_age", "first_due_on": "2026-09-01", "instalments": 10, "note": "new job"},
                 {"kind": "change_rate", "effective_on": "2026-07-01", "annual_rate_percent": "9.5"},
+                {"kind": "reschedule", "instalments": 24, "annual_rate_percent": "8"},
             ]
         }
     )

@@ -1,4 +1,4 @@
-"""Routes of what the lender's people do to a loan alone: decline, pause, charge off, recover and so on.
+"""Routes of what the lender's people do to a loan alone: decline, charge, pause, charge off, recover and so on.
 
 Invariant: each names who acts, in the header `Clearhold-Actor` until there is authentication; what needs a second person is in
 `api.loan_proposal_routes`.
@@ -16,10 +16,10 @@ from api import problems
 from api.body import validate
 from api.documentation import LOAN_ACTOR, accepted, answers, described, problems_of
 from api.identifiers import actor_of
-from api.loan_command_requests import EmptyBody, NoteBody, PauseBody, RecoverBody, ReverseBody, WaiveBody
+from api.loan_command_requests import ChargeBody, EmptyBody, NoteBody, PauseBody, RecoverBody, ReverseBody, WaiveBody
 from api.loan_command_routes import LOAN_PROBLEMS
 from api.loan_commands import LoanAction, command
-from api.loan_problems import INVALID_LOAN_TERMS, NO_MANDATE, NOT_REFERRED, PAYMENT_DECLINED
+from api.loan_problems import INVALID_LOAN_TERMS, NO_MANDATE, NOT_REFERRED, PAYMENT_DECLINED, PAYOUT_NOT_RETURNED
 from api.loan_requests import mandate_of
 from api.loan_views import LoanView
 from api.money_call import MoneyCall, receive
@@ -28,6 +28,7 @@ from api.services import services_of
 from domain.loans.status import LoanStatus
 from workflows.loan import LoanWorkflow
 from workflows.loan_messages import (
+    AddCharge,
     ChargeOff,
     DeclineApplication,
     PauseLoan,
@@ -36,6 +37,8 @@ from workflows.loan_messages import (
     ResumeLoan,
     RetryDisbursement,
     ReverseRepayment,
+    UndoApproval,
+    UndoDisbursal,
     WaiveCharge,
 )
 
@@ -82,13 +85,58 @@ async def decline_loan_application(request: Request, loan_id: str) -> Response:
 
 
 @router.post(
+    "/{loan_id}/undo_approval",
+    operation_id="undo_loan_approval",
+    summary="Take an approval back",
+    **_described(NoteBody, "The loan, submitted and waiting for two persons to approve it.", optional_body=True),
+)
+async def undo_loan_approval(request: Request, loan_id: str) -> Response:
+    """Take back the approval of a loan that is not paid out: two persons must approve it again, or one declines it."""
+    with services_of(request).in_flight.admit():
+        call, actor = await _receive(request, optional_body=True)
+        message = UndoApproval(actor, validate(NoteBody, call.body).note)
+        action = LoanAction("have its approval undone", LoanWorkflow.undo_approval, message)
+        return await command(request, loan_id, call, action)
+
+
+@router.post(
+    "/{loan_id}/undo_disbursal",
+    operation_id="undo_loan_disbursal",
+    summary="Take a payout back",
+    **_described(NoteBody, "The loan, approved and not paid out.", PAYOUT_NOT_RETURNED, optional_body=True),
+)
+async def undo_loan_disbursal(request: Request, loan_id: str) -> Response:
+    """Take the money back from the borrower's wallet, as long as nothing was repaid or charged; interest is not earned."""
+    with services_of(request).in_flight.admit():
+        call, actor = await _receive(request, optional_body=True)
+        message = UndoDisbursal(actor, validate(NoteBody, call.body).note)
+        action = LoanAction("have its payout undone", LoanWorkflow.undo_disbursal, message)
+        return await command(request, loan_id, call, action)
+
+
+@router.post(
+    "/{loan_id}/add_charge",
+    operation_id="charge_loan",
+    summary="Charge a fee by hand",
+    **_described(ChargeBody, "The loan with the fee, due at once.", problems.INVALID_AMOUNT),
+)
+async def charge_loan(request: Request, loan_id: str) -> Response:
+    """Charge a fee; a loan that is paid off is open again until it is paid."""
+    with services_of(request).in_flight.admit():
+        call, actor = await _receive(request)
+        wanted = validate(ChargeBody, call.body)
+        message = AddCharge(wanted.amount, actor, wanted.note)
+        return await command(request, loan_id, call, LoanAction("be charged", LoanWorkflow.add_charge, message))
+
+
+@router.post(
     "/{loan_id}/retry_disbursement",
     operation_id="retry_loan_disbursement",
     summary="Try again to pay a loan out",
     **_described(EmptyBody, "The loan after the attempt.", optional_body=True),
 )
 async def retry_loan_disbursement(request: Request, loan_id: str) -> Response:
-    """Try again to pay out an approved loan whose payout failed."""
+    """Try again to pay out an approved loan whose payout failed, or the tranches of an active one that were withheld."""
     with services_of(request).in_flight.admit():
         call, actor = await _receive(request, optional_body=True)
         validate(EmptyBody, call.body)

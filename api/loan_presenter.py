@@ -11,10 +11,12 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
+from domain.ids import successor_loan_id
 from domain.loans.account import LoanAccount
 from domain.loans.credit import STATEMENTS, Decision
 from domain.loans.delinquency import bucket_of
 from domain.loans.loan import Loan
+from domain.loans.status import LoanStatus
 from domain.loans.terms import LoanTerms
 from domain.money import Money
 from infra.postgres.loan_reads import (
@@ -94,6 +96,8 @@ class LoanPresenter:
             "failure": None
             if loan.failure_code is None
             else {"code": loan.failure_code, "message": loan.failure_message or loan.failure_code},
+            "replaces": application.replaces,
+            "rescheduled_to": successor_loan_id(loan.id) if loan.status is LoanStatus.CLOSED_RESCHEDULED else None,
             "test_clock": application.test_clock,
             "metadata": application.metadata,
             "created_at": created_at,
@@ -152,7 +156,7 @@ def schedule_view(loan: Loan, rows: Sequence[StoredInstalment], repayments: Sequ
 
 
 def _expected(loan: Loan) -> list[StoredInstalment]:
-    planned = LoanAccount.open(loan.application.terms).instalments
+    planned = LoanAccount.promised(loan.application.terms).instalments
     return [
         StoredInstalment(
             row.number, row.due_on, row.principal, row.interest, row.scheduled_fee, 0, 0, 0, 0, 0, 0, False, None
@@ -266,6 +270,9 @@ def _terms(terms: LoanTerms) -> Json:
         "method": terms.method,
         "day_count": terms.day_count,
         "first_due_on": terms.first_due_on,
+        "disbursements": [
+            {"amount": str(Money(each.amount, terms.currency).to_major()), "on": each.on} for each in terms.tranches
+        ],
     }
 
 

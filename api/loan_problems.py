@@ -55,6 +55,13 @@ PAYMENT_DECLINED = declare(
     "The payment behind this call did not succeed; nothing was booked on the loan.",
     "Use another source or try again later, with a new Idempotency-Key.",
 )
+PAYOUT_NOT_RETURNED = declare(
+    "payout_not_returned",
+    402,
+    "The payout could not be taken back",
+    "The borrower's wallet does not hold what was paid out; nothing was changed on the loan.",
+    "Have the wallet funded and try again, with a new Idempotency-Key, or leave the loan active.",
+)
 LEDGER_REFUSED = declare(
     "ledger_refused",
     409,
@@ -94,11 +101,13 @@ _OF_CODE = {
             NOT_REFERRED,
             NO_MANDATE,
             PAYMENT_DECLINED,
+            PAYOUT_NOT_RETURNED,
             LEDGER_REFUSED,
             INVALID_CLOCK_DATE,
         )
     },
     "LedgerRefused": LEDGER_REFUSED,
+    "PayoutNotReturned": PAYOUT_NOT_RETURNED,
     "loan_not_booked": problems.ILLEGAL_TRANSITION,
     "domain_error": problems.VALIDATION_FAILED,
 }

@@ -1,4 +1,4 @@
-"""Routes of what two persons decide together: manual approval, restructuring, write-off.
+"""Routes of what two persons decide together: manual approval, restructuring, write-off, and undoing one.
 
 Invariant: one person proposes, another approves or rejects; until then nothing about the loan changes. Who they are is the header
 `Clearhold-Actor`, until there is authentication.
@@ -27,7 +27,7 @@ from api.problems import ProblemType
 from api.services import services_of
 from domain.loans.proposals import ProposalKind
 from workflows.loan import LoanWorkflow
-from workflows.loan_messages import ApproveApplication, CheckProposal, RestructureLoan, WriteOff
+from workflows.loan_messages import ApproveApplication, CheckProposal, RestructureLoan, UndoWriteOff, WriteOff
 
 MAX_NUMBER = 1_000_000
 
@@ -81,7 +81,10 @@ async def approve_loan_application(request: Request, loan_id: str) -> Response:
     **_proposing(RestructureBody, INVALID_LOAN_TERMS),
 )
 async def restructure_loan(request: Request, loan_id: str) -> Response:
-    """Propose to re-age, re-amortize, change the rate from a day on, or grant a payment holiday."""
+    """Propose to re-age, re-amortize, change the rate from a day on, grant a payment holiday, or reschedule.
+
+    Rescheduling closes the loan; its view then names, in `rescheduled_to`, the loan that takes its place.
+    """
     with services_of(request).in_flight.admit():
         call = await receive(request)
         actor, wanted = actor_of(request, ACTOR_HEADER), validate(RestructureBody, call.body)
@@ -103,6 +106,21 @@ async def write_off_loan(request: Request, loan_id: str) -> Response:
         actor, wanted = actor_of(request, ACTOR_HEADER), validate(NoteBody, call.body)
         action = LoanAction("be written off", LoanWorkflow.write_off, WriteOff(actor, wanted.note))
         return await propose(request, loan_id, call, action, ProposalKind.WRITE_OFF, actor)
+
+
+@router.post(
+    "/{loan_id}/undo_write_off",
+    operation_id="undo_loan_write_off",
+    summary="Propose to undo a write-off",
+    **_proposing(NoteBody, optional_body=True),
+)
+async def undo_loan_write_off(request: Request, loan_id: str) -> Response:
+    """Propose to claim again what was given up, interest and penalties since included; not once something was recovered."""
+    with services_of(request).in_flight.admit():
+        call = await receive(request, optional_body=True)
+        actor, wanted = actor_of(request, ACTOR_HEADER), validate(NoteBody, call.body)
+        action = LoanAction("have its write-off undone", LoanWorkflow.undo_write_off, UndoWriteOff(actor, wanted.note))
+        return await propose(request, loan_id, call, action, ProposalKind.UNDO_WRITE_OFF, actor)
 
 
 @router.post(

@@ -202,6 +202,13 @@ class ApplicationFee(WireModel):
     ] = "fee"
 
 
+class ApplicationTranche(WireModel):
+    """A later payout."""
+
+    amount: DecimalText
+    on: Day
+
+
 class ApplicationGrace(WireModel):
     """Numbers of first instalments that are spared principal, interest (deferred), or that bear none."""
 
@@ -228,6 +235,9 @@ class TermsBody(WireModel):
     rounding: RoundingMode = RoundingMode.HALF_EVEN
     instalment_rounding: DecimalText | None = Field(default=None, description="Instalments are multiples of this.")
     first_due_on: Day | None = Field(default=None, description="None: one period after the payout.")
+    disbursements: Annotated[list[ApplicationTranche], Field(max_length=MAX_EVENTS)] = Field(
+        default_factory=list, description="Later tranches, beside `principal`; each is paid out on its day."
+    )
     fees: Annotated[list[ApplicationFee], Field(max_length=MAX_FEES)] = Field(default_factory=list)
     balloon: DecimalText | None = Field(default=None, description="Principal that stays for the last instalment.")
     grace: ApplicationGrace | None = None

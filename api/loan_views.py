@@ -40,6 +40,13 @@ class LoanQuote(Out):
     apr_percent: str = Field(description="Annual percentage rate by the actuarial method (Regulation Z, appendix J).")
 
 
+class TrancheView(Out):
+    """A later payout that was agreed."""
+
+    amount: str
+    on: date
+
+
 class TermsView(Out):
     """The terms, named and written as in a quote."""
 
@@ -52,6 +59,7 @@ class TermsView(Out):
     method: str
     day_count: str
     first_due_on: date | None
+    disbursements: list[TrancheView] = Field(description="Later tranches, as agreed.")
 
 
 class FindingView(Out):
@@ -149,6 +157,8 @@ class LoanView(Out):
     charged_off_on: date | None
     paused_until: date | None
     failure: LoanFailure | None
+    replaces: str | None = Field(description="The loan that was rescheduled, when this one took its place.")
+    rescheduled_to: str | None = Field(description="The loan that took this one's place.")
     test_clock: str | None
     metadata: dict[str, str]
     created_at: datetime

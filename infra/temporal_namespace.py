@@ -90,7 +90,7 @@ async def prepare_namespace(client: Client) -> None:
             if not missing:
                 return
             if not added:
-                await _add_search_attributes(client, missing)
+                await add_search_attributes(client, missing)
                 added = True
             reason = f"search attributes {', '.join(missing)} did not appear"
         except RPCError as error:  # a server learns of a new namespace only when it next reads the list of them
@@ -117,7 +117,8 @@ async def missing_search_attributes(client: Client) -> dict[str, str]:
     return {name: kind for name, kind in SEARCH_ATTRIBUTES.items() if name not in present}
 
 
-async def _add_search_attributes(client: Client, missing: Mapping[str, str]) -> None:
+async def add_search_attributes(client: Client, missing: Mapping[str, str]) -> None:
+    """Register search attributes, each by its name with its type; raises `RPCError` when the server refuses."""
     await client.operator_service.add_search_attributes(
         AddSearchAttributesRequest(
             namespace=client.namespace,

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from contextvars import Context, copy_context
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from temporalio.exceptions import ApplicationError
 
@@ -26,6 +27,7 @@ TOO_MANY_COMMANDS = "too_many_commands"
 class _Waiting(Generic[Command, Answer]):
     command: Command
     outcome: asyncio.Future[Answer]
+    context: Context
 
 
 class CommandQueue(Generic[Command, Answer]):
@@ -53,7 +55,9 @@ class CommandQueue(Generic[Command, Answer]):
 
     async def ask(self, command: Command) -> Answer:
         """Put a command in line and return its outcome; raises ApplicationError when it is refused."""
-        waiting: _Waiting[Command, Answer] = _Waiting(command, asyncio.get_running_loop().create_future())
+        waiting: _Waiting[Command, Answer] = _Waiting(
+            command, asyncio.get_running_loop().create_future(), copy_context()
+        )
         self._line.append(waiting)
         return await waiting.outcome
 
@@ -61,6 +65,13 @@ class CommandQueue(Generic[Command, Answer]):
         """Begin the next command."""
         self._current = self._line.popleft()
         return self._current.command
+
+    async def in_context_of_sender(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do what the command under way asks for in the context of its sender, so that it stands in the trace of that call."""
+        if self._current is None:
+            await work
+        else:
+            await asyncio.create_task(work, context=self._current.context)
 
     def answer(self, outcome: Answer) -> None:
         """End the command under way, if there is one, with its outcome."""

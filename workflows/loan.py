@@ -14,7 +14,7 @@ Invariants
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date
 
 from temporalio import workflow
 
@@ -24,6 +24,7 @@ from domain.loans.loan import CLOSED, ENDED, RUNNING, Loan
 from workflows.command_queue import as_failure
 from workflows.loan_messages import (
     AcceptOffer,
+    AddCharge,
     ApproveApplication,
     ChargeOff,
     CheckProposal,
@@ -42,12 +43,16 @@ from workflows.loan_messages import (
     ResumeLoan,
     RetryDisbursement,
     ReverseRepayment,
+    UndoApproval,
+    UndoDisbursal,
+    UndoWriteOff,
     WaiveCharge,
     WithdrawApplication,
     WriteOff,
 )
 from workflows.loan_policies import MAX_COMMANDS_PER_RUN, MAX_DAYS_PER_RUN, MAX_RECENT_UPDATES
 from workflows.loan_process import LoanProcess
+from workflows.loan_state import carried, hand_on
 from workflows.saga import SAGA_FAILURES, shielded
 
 
@@ -58,10 +63,11 @@ class LoanWorkflow:
     @workflow.init
     def __init__(self, order: LoanOrder) -> None:
         clock_date = order.today if order.application.test_clock is not None else None
-        today = clock_date or workflow.now().date()
-        state = order.state or LoanState(Loan.apply(order.application, today), clock_date=clock_date)
+        today = clock_date or order.application.created_at.astimezone(UTC).date()
+        known = carried(order, workflow.payload_converter())
+        state = known or LoanState(Loan.apply(order.application, today), clock_date=clock_date)
         self._order = order
-        self._process = LoanProcess(state, order.payment_task_queue, settled=order.state is not None)
+        self._process = LoanProcess(state, order.payment_task_queue, settled=known is not None)
 
     @property
     def _loan(self) -> Loan:
@@ -93,12 +99,13 @@ class LoanWorkflow:
                 or workflow.info().is_continue_as_new_suggested()
             )
             and self._process.queue.is_idle
+            and not self._process.compensations
             and workflow.all_handlers_finished()
         )
 
     def _next_order(self) -> LoanOrder:
         state = replace(self._process.journal.state, clock_date=self._process.clock.shown)
-        return replace(self._order, state=state)
+        return hand_on(self._order, state, workflow.payload_converter())
 
     async def _ask(self, command: LoanCommand) -> Loan:
         """Put a command in line, once: a repeated one, of this run or an earlier, is answered with the loan as it is."""
@@ -172,8 +179,18 @@ class LoanWorkflow:
         return await self._ask(command)
 
     @workflow.update
+    async def undo_approval(self, command: UndoApproval) -> Loan:
+        """Take the approval of a loan that is not paid out back."""
+        return await self._ask(command)
+
+    @workflow.update
+    async def undo_disbursal(self, command: UndoDisbursal) -> Loan:
+        """Take the payout back of a loan on which nothing has happened since."""
+        return await self._ask(command)
+
+    @workflow.update
     async def retry_disbursement(self, command: RetryDisbursement) -> Loan:
-        """Try again to pay an approved loan out."""
+        """Try again to pay an approved loan out, or the tranches that were withheld."""
         return await self._ask(command)
 
     @workflow.update
@@ -184,6 +201,11 @@ class LoanWorkflow:
     @workflow.update
     async def reverse_repayment(self, command: ReverseRepayment) -> Loan:
         """Note that a repayment was taken back."""
+        return await self._ask(command)
+
+    @workflow.update
+    async def add_charge(self, command: AddCharge) -> Loan:
+        """Charge a fee by hand."""
         return await self._ask(command)
 
     @workflow.update
@@ -214,6 +236,11 @@ class LoanWorkflow:
     @workflow.update
     async def write_off(self, command: WriteOff) -> Loan:
         """Propose to give the claim up."""
+        return await self._ask(command)
+
+    @workflow.update
+    async def undo_write_off(self, command: UndoWriteOff) -> Loan:
+        """Propose to claim again what was given up."""
         return await self._ask(command)
 
     @workflow.update
@@ -249,6 +276,14 @@ class LoanWorkflow:
     def _validate_check_proposal(self, command: CheckProposal) -> None:
         self._validate(command)
 
+    @undo_approval.validator
+    def _validate_undo_approval(self, command: UndoApproval) -> None:
+        self._validate(command)
+
+    @undo_disbursal.validator
+    def _validate_undo_disbursal(self, command: UndoDisbursal) -> None:
+        self._validate(command)
+
     @retry_disbursement.validator
     def _validate_retry_disbursement(self, command: RetryDisbursement) -> None:
         self._validate(command)
@@ -259,6 +294,10 @@ class LoanWorkflow:
 
     @reverse_repayment.validator
     def _validate_reverse_repayment(self, command: ReverseRepayment) -> None:
+        self._validate(command)
+
+    @add_charge.validator
+    def _validate_add_charge(self, command: AddCharge) -> None:
         self._validate(command)
 
     @waive_charge.validator
@@ -285,6 +324,10 @@ class LoanWorkflow:
     def _validate_write_off(self, command: WriteOff) -> None:
         self._validate(command)
 
+    @undo_write_off.validator
+    def _validate_undo_write_off(self, command: UndoWriteOff) -> None:
+        self._validate(command)
+
     @recover.validator
     def _validate_recover(self, command: Recover) -> None:
         self._validate(command)
@@ -306,7 +349,7 @@ class LoanWorkflow:
             self._process.waits_for,
             self._process.wakes_on,
             self._process.journal.state.proposals,
-            self._process.disbursement.saga.names,
+            self._process.compensations,
             len(self._process.queue),
             account.instalments if account is not None else (),
         )

@@ -1,6 +1,9 @@
 """The business date of a loan: real time, or a test clock that moves only when it is told.
 
-Invariant: all waiting of a loan goes through `wait`; a day never goes back.
+Invariants
+- All waiting of a loan goes through `wait`; a day never goes back.
+- Real time is looked at when something comes that the history keeps: a command, an answer, a timer. In between the day stays,
+  so what is written does not depend on when its workflow task ran (decision 10), and one payout has one day.
 """
 
 from __future__ import annotations
@@ -12,15 +15,29 @@ from temporalio import workflow
 
 
 class BusinessClock:
-    """What day it is. `shown` is the day of the test clock; None is real time, in UTC."""
+    """What day it is. `shown` is the day of the test clock; None is real time, in UTC, which has reached a day at least."""
 
-    def __init__(self, shown: date | None) -> None:
+    def __init__(self, shown: date | None, reached: date) -> None:
         self.shown = shown
+        self._reached = reached
 
     @property
     def today(self) -> date:
-        """The present business day."""
-        return workflow.now().date() if self.shown is None else self.shown
+        """The business day of what is being done."""
+        return self._reached if self.shown is None else self.shown
+
+    @property
+    def present(self) -> date:
+        """The day on which a command that comes now will be carried out."""
+        return max(self._reached, workflow.now().date()) if self.shown is None else self.shown
+
+    def reach_present(self) -> None:
+        """Let it be the present day. Only for what is begun by something that the history keeps before anything is written."""
+        self._reached = max(self._reached, workflow.now().date())
+
+    def reach(self, day: date | None) -> None:
+        """Let it be that day, which something has named that the history keeps."""
+        self._reached = max(self._reached, day or self._reached)
 
     def advance(self, to: date) -> None:
         """Move the test clock; real time does not obey, and no clock goes back."""
@@ -35,9 +52,11 @@ class BusinessClock:
         if self.shown is not None:
             await workflow.wait_condition(lambda: until() or self.today >= wakes_on)
             return
+        if wakes_on <= self._reached:
+            return
         begins = datetime.combine(wakes_on, time(), tzinfo=UTC)
         patience = max(begins - workflow.now(), timedelta(0))
         try:
             await workflow.wait_condition(until, timeout=patience, timeout_summary=summary)
         except TimeoutError:
-            return
+            self.reach(wakes_on)

@@ -11,13 +11,17 @@ from dataclasses import replace
 from temporalio import workflow
 
 from activities.loan_book import LoanBookActivities
+from domain.errors import IllegalTransition
+from domain.loans.changes import Restructure, RestructureKind
 from domain.loans.proposals import Proposal, ProposalKind
+from domain.loans.status import LoanStatus
 from workflows.loan_clock import BusinessClock
 from workflows.loan_decisions import LoanDecisions
 from workflows.loan_disbursement import LoanDisbursement
 from workflows.loan_journal import LoanJournal
 from workflows.loan_messages import (
     AcceptOffer,
+    AddCharge,
     ApproveApplication,
     ChargeOff,
     CheckProposal,
@@ -32,6 +36,9 @@ from workflows.loan_messages import (
     ResumeLoan,
     RetryDisbursement,
     ReverseRepayment,
+    UndoApproval,
+    UndoDisbursal,
+    UndoWriteOff,
     WaiveCharge,
     WithdrawApplication,
     WriteOff,
@@ -39,6 +46,8 @@ from workflows.loan_messages import (
 from workflows.loan_origination import LoanOrigination
 from workflows.loan_rules import check, check_proposal
 from workflows.loan_servicing import LoanServicing
+from workflows.loan_successor import LoanSuccessor
+from workflows.loan_tranches import LoanTranches
 
 
 class LoanCommands:
@@ -50,8 +59,10 @@ class LoanCommands:
         clock: BusinessClock,
         origination: LoanOrigination,
         disbursement: LoanDisbursement,
+        tranches: LoanTranches,
         servicing: LoanServicing,
         decisions: LoanDecisions,
+        successor: LoanSuccessor,
     ) -> None:
         self._journal = journal
         self._clock = clock
@@ -59,10 +70,18 @@ class LoanCommands:
         self._disbursement = disbursement
         self._servicing = servicing
         self._decisions = decisions
+        self._tranches = tranches
+        self._successor = successor
 
     def check(self, command: LoanCommand) -> None:
         """Raise a DomainError when the command is not allowed now. Pure."""
-        check(command, self._journal.state, self._clock.today, disbursement_is_stuck=self._disbursement.is_stuck)
+        if self._tranches.is_stuck:
+            if not isinstance(command, RetryDisbursement):
+                raise IllegalTransition(
+                    "loan", "with a payout that is not undone", "do anything but retry_disbursement"
+                )
+            return
+        check(command, self._journal.state, self._clock.present, disbursement_is_stuck=self._disbursement.is_stuck)
 
     async def act_on(self, command: LoanCommand) -> None:  # noqa: C901 - one line a command
         """Carry out a command that `check` let pass."""
@@ -74,8 +93,16 @@ class LoanCommands:
                 await self._withdraw(reason)
             case DeclineApplication(actor=actor, note=note):
                 await self._origination.decline_by_person(actor, note)
+            case UndoApproval(actor=actor, note=note):
+                await self._disbursement.finish_undoing()
+                await self._origination.undo_approval(actor, note)
             case RetryDisbursement(actor=actor):
-                await self._disbursement.retry(actor)
+                if self._journal.loan.status is LoanStatus.ACTIVE:
+                    await self._tranches.retry(actor, today)
+                else:
+                    await self._disbursement.retry(actor)
+            case UndoDisbursal(actor=actor, note=note):
+                await self._disbursement.undo_disbursal(actor, note)
             case Repay():
                 await self._servicing.repay(command, today)
             case PayOff(source=source):
@@ -84,6 +111,8 @@ class LoanCommands:
                 await self._servicing.refund_overpayment(actor, today)
             case ReverseRepayment():
                 await self._servicing.reverse(command, today)
+            case AddCharge():
+                await self._decisions.add_charge(command, today)
             case WaiveCharge():
                 await self._decisions.waive(command, today)
             case PauseLoan(until=until, actor=actor, note=note):
@@ -96,15 +125,16 @@ class LoanCommands:
                 await self._servicing.recover(command, today)
             case CheckProposal():
                 await self._decide_proposal(command)
-            case ApproveApplication() | RestructureLoan() | WriteOff():
+            case ApproveApplication() | RestructureLoan() | WriteOff() | UndoWriteOff():
                 await self._propose(command)
 
-    async def _propose(self, command: ApproveApplication | RestructureLoan | WriteOff) -> None:
+    async def _propose(self, command: ApproveApplication | RestructureLoan | WriteOff | UndoWriteOff) -> None:
         """Keep a change for a second person to decide."""
         kinds = {
             ApproveApplication: ProposalKind.APPROVAL,
             RestructureLoan: ProposalKind.RESTRUCTURE,
             WriteOff: ProposalKind.WRITE_OFF,
+            UndoWriteOff: ProposalKind.UNDO_WRITE_OFF,
         }
         state = self._journal.state
         number = state.proposal_count + 1
@@ -149,10 +179,17 @@ class LoanCommands:
                 await self._origination.approve_by_person(command.actor, proposal.maker)
             case ProposalKind.WRITE_OFF:
                 await self._decisions.write_off(command.actor, self._clock.today)
+            case ProposalKind.UNDO_WRITE_OFF:
+                await self._decisions.undo_write_off(command.actor, self._clock.today)
             case ProposalKind.RESTRUCTURE if proposal.restructure is not None:
-                await self._decisions.change_terms(proposal.restructure, command.actor, self._clock.today)
+                await self._change_terms(proposal.restructure, proposal.maker, command.actor)
+
+    async def _change_terms(self, change: Restructure, maker: str, actor: str) -> None:
+        if change.kind is RestructureKind.RESCHEDULE:
+            await self._successor.take_over(change, maker, actor, self._clock.today)
+        else:
+            await self._decisions.change_terms(change, actor, self._clock.today)
 
     async def _withdraw(self, reason: str) -> None:
-        if self._disbursement.saga.names:
-            await self._disbursement.retry("the withdrawal")
+        await self._disbursement.finish_undoing()
         await self._origination.withdraw(reason)

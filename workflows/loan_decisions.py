@@ -1,4 +1,4 @@
-"""What is decided about a running loan: waive, pause, change its terms, charge it off, write it off.
+"""What is decided about a running loan: charge, waive, pause, change its terms, charge it off, write it off and undo that.
 
 Invariant: each decision is one record that names who took it; what needs a second person has had one before it comes here.
 """
@@ -9,14 +9,15 @@ from dataclasses import replace
 from datetime import date
 
 from temporalio import workflow
+from temporalio.exceptions import ApplicationError
 
 from domain.loans import booking, closing
 from domain.loans.changes import Restructure, restructure
-from domain.loans.charges import Charged, waive
+from domain.loans.charges import Charged, add_charge, waive
 from domain.loans.receipts import is_settled
-from domain.loans.status import LoanAction
+from domain.loans.status import LoanAction, LoanStatus
 from workflows.loan_desk import LoanDesk
-from workflows.loan_messages import WaiveCharge
+from workflows.loan_messages import AddCharge, WaiveCharge
 
 
 class LoanDecisions(LoanDesk):
@@ -102,7 +103,7 @@ class LoanDecisions(LoanDesk):
         owed = charged.account.owed(on)
         loan = replace(self._loan.moved(LoanAction.WRITE_OFF), closed_on=on, written_off_minor=owed.total)
         await self._write(
-            closing.write_off(charged.account, on),
+            closing.owing_nothing(charged.account, on),
             on,
             "written_off",
             f"Written off with {self._amount(owed.total)} owed",
@@ -112,6 +113,46 @@ class LoanDecisions(LoanDesk):
             ),
             actor=actor,
             amount_minor=owed.total,
+        )
+        given_up = replace(charged.account, to_come=(), withheld=())
+        self._journal.state = replace(self._journal.state, before_write_off=given_up)
+
+    async def undo_write_off(self, actor: str, on: date) -> None:
+        """Claim again what was given up, as if it never had been: interest and penalties went on."""
+        before, loan = self._journal.state.before_write_off, self._loan
+        if before is None or loan.closed_on is None:
+            raise ApplicationError("Nothing was written off.", type="illegal_transition", non_retryable=True)
+        owed, charged = before.owed(loan.closed_on), self._charged(on, before)
+        after = replace(loan.moved(LoanAction.UNDO_WRITE_OFF), closed_on=None, written_off_minor=0)
+        await self._write(
+            charged.account,
+            on,
+            "write_off_undone",
+            f"The write-off is undone: {self._amount(charged.account.owed(on).total)} is owed",
+            loan=after,
+            entry=booking.undo_write_off(
+                loan, owed, charged, loan.version + 1, charged_off=before.charged_off_on is not None
+            ),
+            actor=actor,
+            amount_minor=owed.total,
+        )
+        self._journal.state = replace(self._journal.state, before_write_off=None)
+
+    async def add_charge(self, command: AddCharge, on: date) -> None:
+        """Charge a fee by hand. A closed loan is open again until it is paid."""
+        before, loan = self._charged(on), self._loan
+        charged = add_charge(before.account, command.amount_minor, on)
+        if loan.status is not LoanStatus.ACTIVE:
+            loan = replace(loan.moved(LoanAction.ADD_CHARGE), closed_on=None)
+        await self._write(
+            charged.account,
+            on,
+            "charge_added",
+            f"{self._amount(command.amount_minor)} charged. {command.note}".strip(),
+            loan=loan,
+            charged=Charged(charged.account, before.fees + charged.fees, before.penalties),
+            actor=command.actor,
+            amount_minor=command.amount_minor,
         )
 
     async def note_cancellation(self, on: date) -> None:

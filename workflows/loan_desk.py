@@ -40,9 +40,9 @@ class LoanDesk:
     def _amount(self, minor: int) -> Money:
         return Money(minor, self._loan.currency)
 
-    def _charged(self, on: date) -> Charged:
+    def _charged(self, on: date, account: LoanAccount | None = None) -> Charged:
         """Fees of instalments that have fallen due, and penalty interest up to a day."""
-        fees = charge_instalment_fees(self._account, on)
+        fees = charge_instalment_fees(self._account if account is None else account, on)
         penalties = charge_penalties(fees.account, self._loan.application.servicing.penalty, on)
         return Charged(penalties.account, fees.fees, penalties.penalties)
 
@@ -62,3 +62,7 @@ class LoanDesk:
         if charged is not None:
             rest["entry"] = booking.charge(after, charged, after.version + 1, charged_off=self._is_charged_off)
         await self._journal.write_or_fail(_RECORD, after, name, text, account=account, **rest)
+
+    async def write_first(self, account: LoanAccount, on: date, text: str, loan: Loan, actor: str) -> None:
+        """Write a loan that begins with what another owed; the ledger holds it already."""
+        await self._write(account, on, "took_over", text, loan=loan, actor=actor, amount_minor=account.owed(on).total)

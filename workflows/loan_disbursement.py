@@ -1,9 +1,6 @@
-"""Paying a loan out, as a saga: reserve the lender's funds, book the loan, pay out through the payment path, activate.
+"""The payout that makes a loan active: reserve the lender's funds, book the loan, pay out through the payment path, activate.
 
-Invariants
-- A compensation is registered before its step runs and is a no-op when the step never happened.
-- A failure at any step undoes the earlier ones and leaves the loan `approved`, able to try again under a new number.
-- What cannot be undone stays registered: trying again undoes it first.
+Invariant: a failure at any step undoes the earlier ones and leaves the loan `approved`, able to try again under a new number.
 """
 
 from __future__ import annotations
@@ -12,124 +9,61 @@ from dataclasses import replace
 
 from temporalio.exceptions import ApplicationError
 
-from activities.loan_book import LoanBookActivities
 from domain.loans import booking
 from domain.loans.account import LoanAccount
 from domain.loans.loan import Loan
+from domain.loans.payout import first_payout
 from domain.loans.status import LoanAction
-from domain.money import Money
-from domain.payments.payment import Payment
-from domain.payments.status import PaymentStatus
 from workflows.loan_clock import BusinessClock
 from workflows.loan_journal import LoanJournal
 from workflows.loan_money import LoanMoney
-from workflows.payment_undo import NOTHING_TO_RELEASE
-from workflows.saga import Saga, code_of, reason_of
-
-PAYOUT_FAILED = "PayoutFailed"
-"""Failure type: the payment to the borrower did not succeed."""
-
-RELEASE_FUNDS = "release the lender's reserved funds"
-UNBOOK_LOAN = "undo the booking of the loan"
-TAKE_BACK_PAYOUT = "take back the payout"
-
-_RECORD = LoanBookActivities.record_disbursement
+from workflows.loan_payout import RECORD, LoanPayout, not_undone
+from workflows.saga import code_of, reason_of
 
 
-class LoanDisbursement:
-    """The payout of one loan."""
+class LoanDisbursement(LoanPayout):
+    """The first payout of one loan. `is_stuck`: somebody must press retry, or withdraw."""
 
     def __init__(self, journal: LoanJournal, money: LoanMoney, clock: BusinessClock) -> None:
-        self._journal = journal
-        self._money = money
+        super().__init__(journal, money)
         self._clock = clock
-        self.saga = Saga()
-        self._paid_out: Payment | None = None
         self.is_stuck = False
-        """Whether the last attempt failed: somebody must press retry, or withdraw."""
 
     @property
     def _loan(self) -> Loan:
         return replace(self._journal.loan, business_date=self._clock.today)
 
-    @property
-    def _attempt(self) -> int:
-        return self._journal.state.attempts
+    def _account_with_payout(self) -> LoanAccount:
+        return LoanAccount.open(self._loan.application.terms_from(self._clock.today))
+
+    def _account_without_payout(self) -> None:
+        return None
 
     async def disburse(self) -> None:
         """Make one attempt; raises one of SAGA_FAILURES when a step fails."""
-        state = self._journal.state
-        self._journal.state = replace(state, attempts=state.attempts + 1)
-        self._paid_out = None
-        await self._reserve()
-        self._journal.stop_if_cancelled()
-        await self._book()
-        self._journal.stop_if_cancelled()
-        await self._pay_out()
+        await self._pay(first_payout(self._loan.application.terms, self._journal.next_attempt()))
         await self._activate()
         self.saga.forget()
 
-    async def _reserve(self) -> None:
-        amount = Money(booking.payout_amount(self._loan), self._loan.currency)
-        self._journal.step = f"reserving {amount} of the lender's funds"
-        self.saga.add(RELEASE_FUNDS, self._release)
-        await self._journal.write_or_fail(
-            _RECORD,
-            self._loan,
-            "funds_reserved",
-            f"Reserve {amount} on {self._loan.application.funding_account}",
-            entry=booking.reserve(self._loan, self._attempt),
-            accounts=booking.accounts_to_open(self._loan),
-            amount_minor=amount.minor,
-        )
-
-    async def _book(self) -> None:
-        self._journal.step = "booking the loan"
-        self.saga.add(UNBOOK_LOAN, self._unbook)
-        account = LoanAccount.open(self._loan.application.terms_from(self._clock.today))
-        await self._journal.write_or_fail(
-            _RECORD,
-            self._loan,
-            "booked",
-            f"Book the loan of {self._loan.money}",
-            account=account,
-            entry=booking.book(self._loan, self._attempt),
-            amount_minor=self._loan.application.terms.principal,
-        )
-
-    async def _pay_out(self) -> None:
-        loan = self._loan
-        self._journal.step = f"paying out to {loan.application.payout_account}"
-        self.saga.add(TAKE_BACK_PAYOUT, self._take_back)
-        paid = await self._money.send(
-            loan, booking.payout_amount(loan), booking.accounts_of(loan).payout, "disbursement", self._attempt
-        )
-        if paid.status is not PaymentStatus.SUCCEEDED:
-            raise ApplicationError(
-                f"The payout {paid.id} ended {paid.status}: {paid.failure_message}.",
-                type=PAYOUT_FAILED,
-                non_retryable=True,
-            )
-        self._paid_out = paid
-
     async def _activate(self) -> None:
         self._journal.step = "activating the loan"
-        account, today = self._journal.account, self._clock.today
+        account, today, payout = self._journal.account, self._clock.today, self._payout
         active = replace(
             self._loan.moved(LoanAction.DISBURSE),
             disbursed_on=today,
             served_through=today,
-            disbursed_minor=booking.payout_amount(self._loan),
+            disbursed_minor=payout.amount,
         )
         await self._journal.write_or_fail(
-            _RECORD,
+            RECORD,
             active.standing(account, today),
             "disbursed",
-            f"Paid out {Money(active.disbursed_minor, active.currency)}; the loan is active",
+            f"Paid out {self._amount(payout)}; the loan is active",
             account=account,
-            amount_minor=active.disbursed_minor,
+            amount_minor=payout.amount,
             payment_id=self._paid_out.id if self._paid_out else None,
         )
+        self._journal.note_payout(payout)
 
     # The way back
 
@@ -140,54 +74,62 @@ class LoanDisbursement:
         self.is_stuck = True
         code, reason = code_of(failure), reason_of(failure)
         if failed:
-            code = "disbursement_not_undone"
-            reason = f"{reason} Not undone: " + "; ".join(f"{each.name} ({each.reason})" for each in failed)
+            code, reason = "disbursement_not_undone", f"{reason} Not undone: {not_undone(failed)}"
         await self._journal.write(
-            _RECORD, self._loan.failed(code, reason), "disbursement_failed", f"The payout failed: {reason}"
+            RECORD, self._loan.failed(code, reason), "disbursement_failed", f"The payout failed: {reason}"
         )
 
-    async def retry(self, actor: str) -> None:
-        """Finish undoing, then let the next attempt begin."""
+    async def finish_undoing(self) -> None:
+        """Undo what is still to be undone of the last attempt. Raises ApplicationError when it cannot be."""
         if failed := await self.saga.compensate():
             raise ApplicationError(
-                "What was done could not be undone: " + "; ".join(f"{each.name} ({each.reason})" for each in failed),
+                f"What was done could not be undone: {not_undone(failed)}",
                 type="disbursement_not_undone",
                 non_retryable=True,
             )
+        self.is_stuck = False
+
+    async def retry(self, actor: str) -> None:
+        """Finish undoing, then let the next attempt begin."""
+        await self.finish_undoing()
         await self._journal.write_or_fail(
-            _RECORD,
+            RECORD,
             replace(self._loan, failure_code=None, failure_message=None),
             "disbursement_retried",
             f"The payout is tried again by {actor}",
             actor=actor,
         )
-        self.is_stuck = False
 
-    async def _release(self) -> None:
-        outcome = await self._journal.write(
-            _RECORD,
-            self._loan,
-            "funds_released",
-            "Release the reserved funds",
-            entry=booking.release(self._loan, self._attempt),
+    async def undo_disbursal(self, actor: str, note: str) -> None:
+        """Take the money of an active loan back, as if it had never been paid out. The loan is approved again, and rests."""
+        (payout,) = self._journal.state.paid_out
+        loan = self._loan
+        self._journal.step = "taking back the payout"
+        await self._money.take_back(loan, self._money.payout_of(loan, payout), self._journal.next_take_back())
+        undone = Loan(
+            loan.tenant_id,
+            loan.id,
+            loan.application,
+            loan.business_date,
+            loan.moved(LoanAction.UNDO_DISBURSAL).status,
+            decision=loan.decision,
+            decided_by=loan.decided_by,
+            screening_outcome=loan.screening_outcome,
+            offer_expires_on=loan.offer_expires_on,
+            apr_percent=loan.apr_percent,
+            first_instalment_minor=loan.first_instalment_minor,
+            maturity_on=loan.maturity_on,
+            served_through=loan.served_through,
         )
-        if not outcome.booked and outcome.result not in NOTHING_TO_RELEASE:
-            raise ApplicationError(f"The funds were not released: {outcome.result}.", non_retryable=True)
-
-    async def _unbook(self) -> None:
-        if self._journal.state.account is None:
-            return
         await self._journal.write_or_fail(
-            _RECORD,
-            self._loan,
-            "unbooked",
-            "Undo the booking of the loan",
+            RECORD,
+            undone,
+            "disbursal_undone",
+            f"{self._amount(payout)} taken back; the loan is approved and not paid out. {note}".strip(),
             drop_account=True,
-            entry=booking.unbook(self._loan, self._attempt),
+            entry=booking.unbook(loan, payout),
+            actor=actor,
+            amount_minor=payout.amount,
         )
-
-    async def _take_back(self) -> None:
-        if self._paid_out is None:
-            return
-        await self._money.take_back(self._loan, self._paid_out)
-        self._paid_out = None
+        self._journal.forget_payouts()
+        self.is_stuck = True

@@ -1,7 +1,9 @@
 """Writing a loan down: each step's one database record, what its workflow carries, and what operators see of it.
 
-Invariant: a record, once begun, is always finished, whatever cancels the workflow meanwhile; the state is replaced only by what
-was written.
+Invariants
+- A record, once begun, is always finished, whatever cancels the workflow; the state is replaced only by what was written.
+- What comes of a command is written only once the history has the command: its first record is an ordinary activity. A local one
+  runs before; if its workflow task were lost, and with it the update, the rows would be ahead of the workflow for ever.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from domain.ledger.accounts import Account
 from domain.ledger.entries import JournalEntry
 from domain.loans.account import LoanAccount, Repayment
 from domain.loans.loan import Loan
+from domain.loans.payout import Payout
 from domain.loans.proposals import Proposal, ProposalStatus
 from domain.loans.record import LoanEvent, LoanPosition, LoanRecord, position_of
 from domain.money import Money
@@ -38,16 +41,36 @@ LEDGER_REFUSED = "LedgerRefused"
 class LoanJournal:
     """The loan as last written, and how to write its next step. `step` says in plain words what is being done."""
 
-    def __init__(self, state: LoanState) -> None:
+    def __init__(self, state: LoanState, *, is_of_this_workflow: bool = True) -> None:
         self.state = state
+        self._is_of_this_workflow = is_of_this_workflow
         self.step = "received"
         self.needs_person = False
         self._cancelled = False
+        self._is_kept = True
 
     @property
     def loan(self) -> Loan:
         """The loan as last written."""
         return self.state.loan
+
+    def next_attempt(self) -> int:
+        """Return the number of the next payout to try."""
+        self.state = replace(self.state, attempts=self.state.attempts + 1)
+        return self.state.attempts
+
+    def next_take_back(self) -> int:
+        """Return the number of the next refund of a payout."""
+        self.state = replace(self.state, take_backs=self.state.take_backs + 1)
+        return self.state.take_backs
+
+    def note_payout(self, payout: Payout) -> None:
+        """Remember a payout that stands."""
+        self.state = replace(self.state, paid_out=(*self.state.paid_out, payout))
+
+    def forget_payouts(self) -> None:
+        """Forget payouts that were taken back."""
+        self.state = replace(self.state, paid_out=())
 
     @property
     def account(self) -> LoanAccount:
@@ -96,12 +119,12 @@ class LoanJournal:
             _dropped(has, had),
             _changed_repayments(has, had),
             () if proposal is None else (proposal,),
-            _position(loan, has, had),
+            _position(before, loan, has, had),
         )
+        execute = workflow.execute_local_activity_method if self._is_kept else workflow.execute_activity_method
+        self._is_kept = True
         outcome, cancelled = await shielded(
-            workflow.execute_local_activity_method(
-                activity, record, start_to_close_timeout=BOOK_TIMEOUT, retry_policy=BOOK_RETRY, summary=text
-            )
+            execute(activity, record, start_to_close_timeout=BOOK_TIMEOUT, retry_policy=BOOK_RETRY, summary=text)
         )
         self._cancelled = self._cancelled or cancelled
         if outcome.booked:
@@ -121,6 +144,14 @@ class LoanJournal:
                 non_retryable=True,
             )
 
+    def begin(self) -> None:
+        """Say that what is begun now comes of something the history may not have yet."""
+        self._is_kept = False
+
+    def note_kept(self) -> None:
+        """Say that the history has it: another workflow was started meanwhile."""
+        self._is_kept = True
+
     def stop_if_cancelled(self) -> None:
         """Raise the cancellation that came while a record was written."""
         if self._cancelled:
@@ -136,6 +167,8 @@ class LoanJournal:
             self.needs_person = needed
 
     def _publish(self, before: Loan) -> None:
+        if not self._is_of_this_workflow:
+            return
         found = changes(before, self.loan, needs_person=self.needs_person, needed_person=self.needs_person)
         if found:
             workflow.upsert_search_attributes(found)
@@ -171,7 +204,9 @@ class LoanJournal:
         workflow.set_current_details("\n\n".join(lines))
 
 
-def _position(loan: Loan, has: LoanAccount | None, had: LoanAccount | None) -> LoanPosition | None:
+def _position(before: Loan, loan: Loan, has: LoanAccount | None, had: LoanAccount | None) -> LoanPosition | None:
+    if has is None and had is not None and before.disbursed_on is not None:
+        return LoanPosition(False, loan.business_date, 0, had.schedule.plan.rounding, False, ())
     if has is None or (had is None and loan.disbursed_on is None):
         return None
     return position_of(loan, has)

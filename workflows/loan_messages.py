@@ -10,6 +10,7 @@ from domain.loans.allocation import Portion
 from domain.loans.application import LoanApplication, Mandate
 from domain.loans.changes import Restructure
 from domain.loans.loan import Loan
+from domain.loans.payout import Payout
 from domain.loans.proposals import Proposal
 from domain.loans.restructure import PrepaymentEffect
 
@@ -21,7 +22,8 @@ class LoanState:
     """All of a loan that its workflow carries from run to run.
 
     `attempts` numbers disbursements, `payments` the payments begun: both are part of ids. `clock_date` is the day a test
-    clock shows; None is real time. `recent_updates` are the ids of commands carried out, newest last.
+    clock shows; None is real time. `recent_updates` are the ids of commands carried out, newest last. `take_backs` numbers
+    refunds of payouts. `approval_undone`: two persons must approve again. `before_write_off` is the account to return to.
     """
 
     loan: Loan
@@ -32,6 +34,10 @@ class LoanState:
     payments: int = 0
     clock_date: date | None = None
     recent_updates: tuple[str, ...] = ()
+    paid_out: tuple[Payout, ...] = ()
+    take_backs: int = 0
+    approval_undone: bool = False
+    before_write_off: LoanAccount | None = None
     schema_version: int = STATE_SCHEMA_VERSION
 
 
@@ -40,6 +46,7 @@ class LoanOrder:
     """Start a loan, or go on with one: with `state`, everything else is what it was. `today` is the test clock's day.
 
     `payment_task_queue` is where its payments are served (None: where the loan is); `max_days_per_run` bounds a run.
+    `packed` is a state too large to carry as it is (see `workflows.loan_state`).
     """
 
     application: LoanApplication
@@ -47,6 +54,7 @@ class LoanOrder:
     state: LoanState | None = None
     payment_task_queue: str | None = None
     max_days_per_run: int | None = None
+    packed: str | None = None
 
 
 # Commands. Each says who acts where it matters; amounts are minor units.
@@ -83,10 +91,26 @@ class DeclineApplication:
 
 
 @dataclass(frozen=True, slots=True)
-class RetryDisbursement:
-    """Try again to pay an approved loan out."""
+class UndoApproval:
+    """Take the approval of a loan that is not paid out back. Two persons must approve it again, or one declines."""
 
     actor: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RetryDisbursement:
+    """Try again to pay an approved loan out, or the tranches of an active one that were withheld."""
+
+    actor: str
+
+
+@dataclass(frozen=True, slots=True)
+class UndoDisbursal:
+    """Take the payout of an active loan back, on which nothing was repaid or charged: it is approved again."""
+
+    actor: str
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +143,15 @@ class ReverseRepayment:
     number: int
     actor: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class AddCharge:
+    """Charge a fee by hand; it falls due at once, and opens a closed loan again."""
+
+    amount_minor: int
+    actor: str
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +207,14 @@ class WriteOff:
 
 
 @dataclass(frozen=True, slots=True)
+class UndoWriteOff:
+    """Propose to claim again what was given up. Needs a second person."""
+
+    actor: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class CheckProposal:
     """A second person approves or rejects what was proposed."""
 
@@ -197,17 +238,21 @@ LoanCommand = (
     | WithdrawApplication
     | ApproveApplication
     | DeclineApplication
+    | UndoApproval
     | RetryDisbursement
+    | UndoDisbursal
     | Repay
     | PayOff
     | RefundOverpayment
     | ReverseRepayment
+    | AddCharge
     | WaiveCharge
     | PauseLoan
     | ResumeLoan
     | RestructureLoan
     | ChargeOff
     | WriteOff
+    | UndoWriteOff
     | CheckProposal
     | Recover
 )

@@ -76,6 +76,7 @@ class LoanOrigination:
         except ActivityError as error:
             await self._note_screening(ScreeningOutcome.WEAK_MATCH, f"No answer could be had: {reason_of(error)}")
             return
+        self._clock.reach(answer.answered_on)
         match answer.outcome:
             case ScreeningOutcome.CLEAR:
                 await self._journal.write_or_fail(
@@ -161,7 +162,7 @@ class LoanOrigination:
         """Make the offer, which lapses after its days."""
         application = loan.application
         expires = self._clock.today + timedelta(days=application.servicing.offer_days)
-        offered = loan.offered(LoanAccount.open(application.terms), expires)
+        offered = loan.offered(LoanAccount.promised(application.terms), expires)
         await self._journal.write_or_fail(
             _RECORD,
             offered,
@@ -183,6 +184,16 @@ class LoanOrigination:
             )
             return
         loan = replace(self._loan, decided_by=f"{maker}, {actor}")
+        if loan.status is LoanStatus.SUBMITTED_AND_PENDING_APPROVAL:
+            await self._journal.write_or_fail(
+                _RECORD,
+                loan.moved(LoanAction.APPROVE),
+                "approved",
+                f"Approved for payout by {maker} and {actor}",
+                actor=actor,
+            )
+            self._journal.state = replace(self._journal.state, approval_undone=False)
+            return
         await self.offer(loan, f"Approved by {maker} and {actor}", actor)
 
     async def reject(self, code: str, text: str, *, actor: str | None = None, **changes: object) -> None:
@@ -234,6 +245,17 @@ class LoanOrigination:
         await self._journal.write_or_fail(
             _RECORD, self._loan.moved(LoanAction.APPROVE), "approved", f"Approved for payout: decided by {by}"
         )
+
+    async def undo_approval(self, actor: str, note: str) -> None:
+        """The lender takes the approval back; persons decide on the loan from here."""
+        await self._journal.write_or_fail(
+            _RECORD,
+            self._loan.moved(LoanAction.UNDO_APPROVAL),
+            "approval_undone",
+            f"{actor} takes the approval back. {note}".strip(),
+            actor=actor,
+        )
+        self._journal.state = replace(self._journal.state, approval_undone=True)
 
     async def withdraw(self, reason: str) -> None:
         """The borrower wants it no more. What is approved is taken back first."""

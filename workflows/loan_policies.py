@@ -20,6 +20,14 @@ CHECK_RETRY = RetryPolicy(
 )
 """A provider that does not answer is asked for about a week, then a person must look."""
 
+FAILED_STEP_PAUSE = timedelta(minutes=5)
+"""After a step that failed for good, such as one the ledger refuses, before it is tried again."""
+
+ADOPTION_PAUSE_MIN, ADOPTION_PAUSE_MAX = timedelta(seconds=1), timedelta(hours=1)
+"""Between two looks at a payment that an earlier run began; it doubles."""
+MAX_ADOPTION_POLLS = 2_000
+"""About eighty days; a payment that waits for a person so long is a case for one."""
+
 MAX_DAYS_PER_RUN = 120
 """Days with events that one run serves before it continues as new: about 4,000 history events at most."""
 

@@ -3,6 +3,7 @@
 Invariants
 - One thing happens at a time: what the days bring comes first, in the order of the days; then one command.
 - Whoever sent a command is answered when the loan rests again, or is refused.
+- A step that fails for good is not tried again at once: the loan rests and says so.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, timedelta
 
+from temporalio import workflow
 from temporalio.exceptions import ApplicationError, is_cancelled_exception
 
 from domain.errors import DomainError
@@ -23,28 +25,40 @@ from workflows.loan_clock import BusinessClock
 from workflows.loan_commands import LoanCommands
 from workflows.loan_decisions import LoanDecisions
 from workflows.loan_disbursement import LoanDisbursement
-from workflows.loan_journal import LoanJournal
+from workflows.loan_journal import LEDGER_REFUSED, LoanJournal
 from workflows.loan_messages import LoanCommand, LoanState
 from workflows.loan_money import LoanMoney
 from workflows.loan_origination import LoanOrigination
+from workflows.loan_policies import FAILED_STEP_PAUSE
 from workflows.loan_rules import is_referred
 from workflows.loan_servicing import LoanServicing
+from workflows.loan_successor import LoanSuccessor
+from workflows.loan_tranches import LoanTranches
 from workflows.policies import MAX_WAITING_COMMANDS
+from workflows.saga import reason_of
 
 
 class LoanProcess:
     """A loan under way. `waits_for` is empty while something is being done."""
 
     def __init__(self, state: LoanState, payment_task_queue: str | None, *, settled: bool) -> None:
-        self.clock = BusinessClock(state.clock_date)
+        self.clock = BusinessClock(state.clock_date, state.loan.business_date)
         self.journal = LoanJournal(state)
         money = LoanMoney(payment_task_queue)
         self._origination = LoanOrigination(self.journal, self.clock)
         self.disbursement = LoanDisbursement(self.journal, money, self.clock)
+        self._tranches = LoanTranches(self.journal, money)
         self._decisions = LoanDecisions(self.journal)
-        self._servicing = LoanServicing(self.journal, money, self._decisions)
+        self._servicing = LoanServicing(self.journal, money, self._tranches, self._decisions)
         self._commands = LoanCommands(
-            self.journal, self.clock, self._origination, self.disbursement, self._servicing, self._decisions
+            self.journal,
+            self.clock,
+            self._origination,
+            self.disbursement,
+            self._tranches,
+            self._servicing,
+            self._decisions,
+            LoanSuccessor(self.journal, payment_task_queue),
         )
         self.queue: CommandQueue[LoanCommand, Loan] = CommandQueue(MAX_WAITING_COMMANDS)
         self.waits_for = ""
@@ -52,11 +66,17 @@ class LoanProcess:
         self.settled = settled
         self.days_served = 0
         self.commands_done = 0
+        self._failure: BaseException | None = None
 
     @property
     def loan(self) -> Loan:
         """The loan as last written."""
         return self.journal.loan
+
+    @property
+    def compensations(self) -> list[str]:
+        """What would be undone if the payout under way failed now, in that order."""
+        return self._tranches.saga.names + self.disbursement.saga.names
 
     def check(self, command: LoanCommand) -> None:
         """Raise a DomainError when the command is not allowed now. Pure."""
@@ -67,12 +87,17 @@ class LoanProcess:
     async def go_on(self) -> None:
         """Do the next thing: what the loan's status asks for, or a command."""
         self.journal.stop_if_cancelled()
+        if self._failure is not None:
+            await self._rest_after(self._failure)
+        await self.queue.in_context_of_sender(self._do_next())
+
+    async def _do_next(self) -> None:
         match self.loan.status:
             case LoanStatus.DRAFT:
                 await self._origination.apply()
-            case LoanStatus.KYC_PENDING if not is_referred(self.loan):
+            case LoanStatus.KYC_PENDING if not is_referred(self.journal.state):
                 await self._check_applicant()
-            case LoanStatus.UNDERWRITING if not is_referred(self.loan):
+            case LoanStatus.UNDERWRITING if not is_referred(self.journal.state):
                 await self._origination.underwrite()
             case LoanStatus.KYC_PENDING | LoanStatus.UNDERWRITING:
                 await self._wait_for_command("two persons to decide: `approve_application`, or `decline_application`")
@@ -80,6 +105,8 @@ class LoanProcess:
                 await self._wait_for_acceptance()
             case LoanStatus.ACCEPTED:
                 await self._origination.submit()
+            case LoanStatus.SUBMITTED_AND_PENDING_APPROVAL if self.journal.state.approval_undone:
+                await self._wait_for_command("two persons to decide: `approve_application`, or `decline_application`")
             case LoanStatus.SUBMITTED_AND_PENDING_APPROVAL:
                 await self._origination.approve()
             case LoanStatus.APPROVED:
@@ -115,7 +142,12 @@ class LoanProcess:
 
     async def _serve(self) -> None:
         """Serve the next day that has come, else carry out a command, else wait for either."""
-        if self.loan.status is LoanStatus.ACTIVE:
+        if self._tranches.is_stuck:
+            await self._wait_for_command("an operator: `retry_disbursement` undoes the payout that failed")
+            return
+        is_active = self.loan.status is LoanStatus.ACTIVE
+        self.journal.require_person(needed=is_active and bool(self.journal.account.withheld))
+        if is_active:
             events = next_day(self.journal.account, self.loan.application.servicing, self.loan.business_date)
             wakes_on = events[0].on if events else None
             if wakes_on is not None and wakes_on <= self.clock.today:
@@ -142,6 +174,8 @@ class LoanProcess:
         match self.loan.status:
             case LoanStatus.ACTIVE:
                 late = f", {self.loan.days_past_due} days past due" if self.loan.days_past_due else ""
+                if self.journal.account.withheld:
+                    return f"an operator: `retry_disbursement` pays out the tranche that was withheld{late}"
                 return f"the next day of its agenda, or a command{late}"
             case LoanStatus.OVERPAID:
                 return "an operator: `refund_overpayment` gives the overpayment back"
@@ -180,13 +214,14 @@ class LoanProcess:
         finally:
             self.waits_for, self.wakes_on = "", None
         if self.queue:
-            self.journal.show("", None, self.disbursement.saga.names)
+            self.journal.show("", None, self.compensations)
 
     def must_move(self) -> bool:
         """Tell whether a test clock has left a loan behind that is served by days."""
         return (
             self.clock.shown is not None
             and self.loan.status in RUNNING | CLOSED
+            and not self._tranches.is_stuck
             and (self.loan.served_through or self.loan.business_date) < self.clock.shown
         )
 
@@ -195,7 +230,7 @@ class LoanProcess:
         self.waits_for, self.wakes_on = waits_for, wakes_on
         self.settled = self.settled or settled
         self.queue.answer(self.loan)
-        self.journal.show(waits_for, wakes_on, self.disbursement.saga.names)
+        self.journal.show(waits_for, wakes_on, self.compensations)
 
     async def _carry_out(self) -> None:
         """Carry out the next command; a refusal is the answer to it and changes nothing."""
@@ -204,13 +239,38 @@ class LoanProcess:
         self.queue.answer(self.loan)  # the loan has not rested since the last one, whose sender still waits
         command = self.queue.take()
         self.commands_done += 1
+        self.clock.reach_present()
+        self.journal.begin()
         try:
             self._commands.check(command)
-            await self._commands.act_on(command)
+            await self.queue.in_context_of_sender(self._commands.act_on(command))
         except DomainError as refusal:
             self.queue.refuse(refusal)
         except ApplicationError as failure:
             self.queue.refuse(failure)
+
+    async def _rest_after(self, failure: BaseException) -> None:
+        """A step failed for good: say so, and try it again after a while, or when a command comes.
+
+        Days stay before commands: one that waits while a day has failed is refused, for its turn cannot come.
+        """
+        self._failure = None
+        while self.queue and self.loan.status in RUNNING | CLOSED:
+            self.queue.take()
+            self.queue.refuse(ApplicationError(reason_of(failure), type=LEDGER_REFUSED, non_retryable=True))
+        self.journal.require_person(needed=True)
+        self.rest(f"a person to look: {reason_of(failure)} It is tried again in {FAILED_STEP_PAUSE}")
+        try:
+            await workflow.wait_condition(
+                lambda: bool(self.queue), timeout=FAILED_STEP_PAUSE, timeout_summary="Try again what failed"
+            )
+        except TimeoutError:
+            return
+        finally:
+            self.waits_for = ""
+            self.journal.require_person(needed=False)
+        if self.loan.status not in RUNNING | CLOSED:
+            await self._carry_out()
 
     async def after_failure(self, failure: BaseException) -> None:
         """Undo a payout that failed half-way; a cancellation in Temporal ends an application, and no debt."""
@@ -218,9 +278,13 @@ class LoanProcess:
         status = self.loan.status
         if status is LoanStatus.APPROVED:
             await self.disbursement.undo(failure)
-        elif status in RUNNING | CLOSED:
-            if cancelled:
-                await self._decisions.note_cancellation(self.loan.business_date)
+        elif not cancelled:
+            self._failure = failure
             return
-        if cancelled and not self.disbursement.saga.names:
+        else:
+            self.clock.reach_present()
+            self.journal.begin()
+        if status in RUNNING | CLOSED:
+            await self._decisions.note_cancellation(self.loan.business_date)
+        elif cancelled and not self.disbursement.saga.names:
             await self._origination.withdraw("canceled_in_temporal")

@@ -9,16 +9,20 @@ from datetime import date
 
 from domain.errors import DomainError, IllegalTransition, InvalidAmount
 from domain.loans.account import LoanAccount
-from domain.loans.changes import Restructure, restructure
+from domain.loans.amortization import schedule_of
+from domain.loans.changes import Restructure, RestructureKind, restructure
 from domain.loans.charges import waive
 from domain.loans.errors import LoanTermsError
 from domain.loans.loan import Loan
 from domain.loans.proposals import MAX_OPEN_PROPOSALS, Proposal, ProposalKind, ProposalNotOpen, require_actor
 from domain.loans.receipts import reverse
+from domain.loans.reschedule import successor_terms
+from domain.loans.schedule import plan_of
 from domain.loans.status import LoanAction, LoanStatus
 from domain.money import positive
 from workflows.loan_messages import (
     AcceptOffer,
+    AddCharge,
     ApproveApplication,
     ChargeOff,
     CheckProposal,
@@ -34,6 +38,9 @@ from workflows.loan_messages import (
     ResumeLoan,
     RetryDisbursement,
     ReverseRepayment,
+    UndoApproval,
+    UndoDisbursal,
+    UndoWriteOff,
     WaiveCharge,
     WithdrawApplication,
     WriteOff,
@@ -68,13 +75,15 @@ def check(command: LoanCommand, state: LoanState, on: date, *, disbursement_is_s
             if loan.status is not _S.APPROVED:
                 loan.require(LoanAction.WITHDRAW)
         case ApproveApplication() | DeclineApplication():
-            _require_referred(loan)
+            _require_referred(state)
             if isinstance(command, ApproveApplication):
                 _require_room(state, ProposalKind.APPROVAL)
+        case UndoApproval():
+            loan.require(LoanAction.UNDO_APPROVAL)
         case RetryDisbursement():
-            loan.require(LoanAction.DISBURSE)
-            if not disbursement_is_stuck:
-                raise IllegalTransition("loan", "being paid out", "retry_disbursement")
+            _require_retry(state, disbursement_is_stuck=disbursement_is_stuck)
+        case UndoDisbursal():
+            _require_untouched(state)
         case Repay(amount_minor=amount):
             positive(amount, loan.currency)
             _require_source(command, loan)
@@ -87,6 +96,10 @@ def check(command: LoanCommand, state: LoanState, on: date, *, disbursement_is_s
         case ReverseRepayment(number=number):
             loan.require_status(_S.ACTIVE, _S.OVERPAID, _S.CLOSED_OBLIGATIONS_MET, to="reverse_repayment")
             reverse(_account(state), number, on)
+        case AddCharge(amount_minor=amount):
+            positive(amount, loan.currency)
+            if loan.status is not _S.ACTIVE:
+                loan.require(LoanAction.ADD_CHARGE)
         case WaiveCharge():
             loan.require_status(_S.ACTIVE, to="waive_charge")
             waive(_account(state), command.instalment, command.portion, command.amount_minor)
@@ -108,6 +121,9 @@ def check(command: LoanCommand, state: LoanState, on: date, *, disbursement_is_s
         case WriteOff():
             loan.require(LoanAction.WRITE_OFF)
             _require_room(state, ProposalKind.WRITE_OFF)
+        case UndoWriteOff():
+            _require_room(state, ProposalKind.UNDO_WRITE_OFF)
+            _require_written_off(loan)
         case CheckProposal(number=number, actor=actor, approve=approve):
             check_proposal(state, number, actor, on, approve=approve)
         case Recover(amount_minor=amount):
@@ -123,7 +139,10 @@ def check_restructure(state: LoanState, change: Restructure, on: date) -> None:
     account = _account(state)
     if not account.principal_outstanding:
         raise IllegalTransition("loan", "without principal", "restructure")
-    restructure(account, change, on)
+    if change.kind is RestructureKind.RESCHEDULE:
+        schedule_of(plan_of(successor_terms(state.loan, account, change, on)))
+    else:
+        restructure(account, change, on)
 
 
 def check_proposal(state: LoanState, number: int, actor: str, on: date, *, approve: bool) -> Proposal:
@@ -136,9 +155,11 @@ def check_proposal(state: LoanState, number: int, actor: str, on: date, *, appro
         return found
     match found.kind:
         case ProposalKind.APPROVAL:
-            _require_referred(state.loan)
+            _require_referred(state)
         case ProposalKind.WRITE_OFF:
             state.loan.require(LoanAction.WRITE_OFF)
+        case ProposalKind.UNDO_WRITE_OFF:
+            _require_written_off(state.loan)
         case ProposalKind.RESTRUCTURE:
             state.loan.require_status(_S.ACTIVE, to="restructure")
             if found.restructure is not None:
@@ -146,16 +167,45 @@ def check_proposal(state: LoanState, number: int, actor: str, on: date, *, appro
     return found
 
 
-def is_referred(loan: Loan) -> bool:
+def is_referred(state: LoanState) -> bool:
     """Return whether a person must decide on the application."""
+    loan = state.loan
+    if loan.status is _S.SUBMITTED_AND_PENDING_APPROVAL:
+        return state.approval_undone
     if loan.status is _S.KYC_PENDING:
         return loan.screening_outcome is not None
     return loan.status is _S.UNDERWRITING and loan.decision is not None
 
 
-def _require_referred(loan: Loan) -> None:
-    if not is_referred(loan):
-        raise NotReferred(f"A loan that is {loan.status} asks no person for a decision.")
+def _require_referred(state: LoanState) -> None:
+    if not is_referred(state):
+        raise NotReferred(f"A loan that is {state.loan.status} asks no person for a decision.")
+
+
+def _require_retry(state: LoanState, *, disbursement_is_stuck: bool) -> None:
+    loan = state.loan
+    if loan.status is _S.ACTIVE and _account(state).withheld:
+        return
+    loan.require(LoanAction.DISBURSE)
+    if not disbursement_is_stuck:
+        raise IllegalTransition("loan", "being paid out", "retry_disbursement")
+
+
+def _require_untouched(state: LoanState) -> None:
+    """Only a payout that nothing has followed can be undone; the rest of a loan's life is paid, reversed or written off."""
+    state.loan.require(LoanAction.UNDO_DISBURSAL)
+    account = _account(state)
+    charged = any(each.fee or each.penalty for each in account.instalments)
+    if account.repayment_count or charged or account.interest_settled or account.charged_off_on is not None:
+        raise IllegalTransition("loan", "repaid, charged or changed already", LoanAction.UNDO_DISBURSAL)
+    if len(state.paid_out) != 1:
+        raise IllegalTransition("loan", "not paid out at once", LoanAction.UNDO_DISBURSAL)
+
+
+def _require_written_off(loan: Loan) -> None:
+    loan.require(LoanAction.UNDO_WRITE_OFF)
+    if loan.recovered_minor:
+        raise IllegalTransition("loan", "written off and partly recovered", LoanAction.UNDO_WRITE_OFF)
 
 
 def _require_room(state: LoanState, kind: ProposalKind) -> None:

@@ -27,6 +27,7 @@ from workflows.loan_desk import LoanDesk
 from workflows.loan_journal import LoanJournal
 from workflows.loan_messages import Recover, Repay, ReverseRepayment
 from workflows.loan_money import LoanMoney
+from workflows.loan_tranches import LoanTranches
 
 PAYMENT_DECLINED = "payment_declined"
 """Failure type: the money was not to be had; nothing was booked."""
@@ -37,8 +38,11 @@ _RECORD = LoanBookActivities.record_servicing
 class LoanServicing(LoanDesk):
     """The loan from payout to closing."""
 
-    def __init__(self, journal: LoanJournal, money: LoanMoney, decisions: LoanDecisions) -> None:
+    def __init__(
+        self, journal: LoanJournal, money: LoanMoney, tranches: LoanTranches, decisions: LoanDecisions
+    ) -> None:
         super().__init__(journal)
+        self._tranches = tranches
         self._money = money
         self._decisions = decisions
 
@@ -61,6 +65,8 @@ class LoanServicing(LoanDesk):
                     await self._charge_late(event)
                 case DayEventKind.ENTER_BUCKET:
                     await self._note_lateness(event.on)
+                case DayEventKind.PAY_OUT:
+                    await self._tranches.pay_due(event.on)
 
     async def end_day(self, on: date) -> None:
         """Bring the books up to a day without events: a test clock has reached it."""
@@ -165,7 +171,9 @@ class LoanServicing(LoanDesk):
         state = self._journal.state
         self._journal.state = replace(state, payments=state.payments + 1)
         self._journal.step = f"taking {self._amount(amount)} from {source.source}"
-        return await self._money.collect(self._loan, amount, source, purpose, state.payments + 1)
+        paid = await self._money.collect(self._loan, amount, source, purpose, state.payments + 1)
+        self._journal.note_kept()
+        return paid
 
     async def _take_or_fail(self, amount: int, source: Mandate | None, purpose: str) -> Payment:
         mandate = source or self._loan.application.mandate
@@ -237,6 +245,9 @@ class LoanServicing(LoanDesk):
         charged = self._charged(on)
         kept = charged.account.overpaid
         account, undone = reverse(charged.account, command.number, on)
+        self._journal.step = f"taking repayment {undone.number} of {self._amount(undone.amount)} back"
+        await self._money.charge_back(self._loan, undone, command.reason)
+        self._journal.note_kept()
         loan = self._loan
         if loan.status is not LoanStatus.ACTIVE:
             loan = replace(loan.moved(LoanAction.CHARGEBACK), closed_on=None)

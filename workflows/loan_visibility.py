@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time
+from datetime import UTC, date, datetime, time
 from typing import Any
 
 from temporalio.common import SearchAttributeKey, SearchAttributePair, SearchAttributeUpdate, TypedSearchAttributes
@@ -32,6 +32,21 @@ def of_application(application: LoanApplication) -> TypedSearchAttributes:
     )
 
 
+def of_loan(loan: Loan) -> TypedSearchAttributes:
+    """Return the attributes of a loan that runs already."""
+    due = loan.next_due_on
+    return TypedSearchAttributes(
+        [
+            SearchAttributePair(LOAN_STATUS, str(loan.status)),
+            SearchAttributePair(DAYS_PAST_DUE, loan.days_past_due),
+            SearchAttributePair(OUTSTANDING, loan.outstanding_minor),
+            SearchAttributePair(CURRENCY, loan.currency),
+            SearchAttributePair(NEEDS_REVIEW, False),
+            *([] if due is None else [SearchAttributePair(NEXT_DUE_ON, _midnight(due))]),
+        ]
+    )
+
+
 def changes(
     before: Loan | None, after: Loan, *, needs_person: bool, needed_person: bool
 ) -> list[SearchAttributeUpdate[Any]]:
@@ -45,10 +60,14 @@ def changes(
         found.append(OUTSTANDING.value_set(after.outstanding_minor))
     if before is not None and after.next_due_on is not None and before.next_due_on != after.next_due_on:
         # Never unset: an empty Datetime that is carried into the next run cannot be decoded by the SDK (1.35.0).
-        found.append(NEXT_DUE_ON.value_set(datetime.combine(after.next_due_on, time(), tzinfo=UTC)))
+        found.append(NEXT_DUE_ON.value_set(_midnight(after.next_due_on)))
     if needs_person != needed_person:
         found.append(NEEDS_REVIEW.value_set(needs_person))
     return found
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time(), tzinfo=UTC)
 
 
 def summary(application: LoanApplication) -> str:

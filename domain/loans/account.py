@@ -18,10 +18,12 @@ from domain.loans.amortization import schedule_of
 from domain.loans.delinquency import Delinquency, delinquency_on
 from domain.loans.schedule import Schedule, plan_of
 from domain.loans.segments import AccrualSegment, accrued_by, segments_from
-from domain.loans.terms import LoanTerms
+from domain.loans.terms import BalanceMove, LoanTerms
 
 SEGMENT_PERIODS = 3
 """Accrual periods a database knows ahead: it goes on for so many due dates without the loan's workflow."""
+FIRST_DEMAND = 10_000
+"""Numbers above it belong to instalments beside the schedule, due at once; no schedule has so many."""
 MAX_REVERSIBLE = 36
 """Repayments whose allocation is kept, newest last: only these can be reversed."""
 
@@ -133,6 +135,8 @@ class LoanAccount:
 
     `accrued_before`: interest accrued before the present plan began. `interest_settled`: interest paid, waived or capitalized.
     `accrual_ended`: set once nothing more is earned (paid off or written off), to the interest accrued in all.
+    `to_come`: tranches agreed and not paid out yet; nothing of them is owed, so the schedule knows them only once they are.
+    `withheld`: those whose day has passed without a payout; a person decides.
     """
 
     schedule: Schedule
@@ -146,10 +150,20 @@ class LoanAccount:
     repayment_count: int = 0
     charged_off_on: date | None = None
     paused_until: date | None = None
+    to_come: tuple[BalanceMove, ...] = ()
+    withheld: tuple[BalanceMove, ...] = ()
 
     @classmethod
     def open(cls, terms: LoanTerms) -> LoanAccount:
-        """Return the account of a loan that is paid out on `terms.disbursed_on`."""
+        """Return the account of a loan whose first payout is on `terms.disbursed_on`; tranches join when they are paid out."""
+        schedule = schedule_of(plan_of(replace(terms, tranches=())))
+        return cls(
+            schedule, tuple(_scheduled(schedule)), to_come=tuple(sorted(terms.tranches, key=lambda each: each.on))
+        )
+
+    @classmethod
+    def promised(cls, terms: LoanTerms) -> LoanAccount:
+        """Return the account that the terms promise, every tranche paid out on its day: what is offered, not what is owed."""
         schedule = schedule_of(plan_of(terms))
         return cls(schedule, tuple(_scheduled(schedule)))
 
@@ -211,6 +225,11 @@ class LoanAccount:
     def numbered(self, number: int) -> LoanInstalment | None:
         """Return an instalment by its number."""
         return next((each for each in self.instalments if each.number == number), None)
+
+    def demand(self, on: date) -> LoanInstalment:
+        """Return an empty instalment beside the schedule, due at once: for what a returned payment or a charge makes due."""
+        made = sum(each.number > FIRST_DEMAND for each in self.instalments)
+        return LoanInstalment(FIRST_DEMAND + made + 1, on)
 
     def with_instalments(self, changed: Iterable[LoanInstalment]) -> LoanAccount:
         """Return the account with some instalments replaced, or added in the order of their due dates."""

@@ -1,4 +1,4 @@
-"""What a running loan has to do on which day: remind, fall due, collect again, charge late, note how late it is.
+"""What a running loan has to do on which day: remind, fall due, collect again, charge late, note lateness, pay out more.
 
 Invariant: the agenda follows from the account alone; nothing is stored, so a change of terms can leave no stale entry.
 """
@@ -24,6 +24,7 @@ class DayEventKind(StrEnum):
     COLLECT_AGAIN = "collect_again"
     CHARGE_LATE_FEE = "charge_late_fee"
     ENTER_BUCKET = "enter_bucket"
+    PAY_OUT = "pay_out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +52,8 @@ def next_day(account: LoanAccount, servicing: ServicingTerms, after: date) -> tu
             if event.on > after and (first is None or event.on <= first):
                 first = event.on
                 found.append(event)
-    for event in _of_loan(account):
-        if event.on > after and (first is None or event.on <= first):
+    for event in (*_of_loan(account), *_of_tranches(account, after)):
+        if (event.on > after or event.kind is DayEventKind.PAY_OUT) and (first is None or event.on <= first):
             first = event.on
             found.append(event)
     return tuple(sorted((e for e in found if e.on == first), key=lambda e: (_ORDER[e.kind], e.number)))
@@ -75,6 +76,11 @@ def _of_instalment(row: LoanInstalment, servicing: ServicingTerms) -> list[DayEv
         on = row.due_on + timedelta(days=late.grace_days + 1)
         events.append(DayEvent(on, DayEventKind.CHARGE_LATE_FEE, row.number))
     return events
+
+
+def _of_tranches(account: LoanAccount, after: date) -> list[DayEvent]:
+    """A tranche whose day was over before the loan could be paid out at all is paid out with the present day."""
+    return [DayEvent(max(each.on, after), DayEventKind.PAY_OUT) for each in account.to_come[:1]]
 
 
 def _of_loan(account: LoanAccount) -> list[DayEvent]:

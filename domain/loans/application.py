@@ -16,7 +16,7 @@ from domain.loans.credit_policies import policy
 from domain.loans.delinquency import LateFeeRule, PenaltyRate
 from domain.loans.errors import LoanTermsError
 from domain.loans.schedule import plan_of
-from domain.loans.terms import FeeWhen, LoanTerms
+from domain.loans.terms import LoanTerms
 from domain.money import positive
 from domain.payments.payment import PaymentKind
 
@@ -85,6 +85,7 @@ class LoanApplication:
 
     `funding_account` is the lender's account that pays out and is repaid, `payout_account` the borrower's wallet.
     `credit` holds what is known for the decision; with `income`, the ratios are calculated, our exposure included.
+    `replaces` is the loan that this one takes the place of, when a loan was rescheduled: it begins with what that one owed.
     """
 
     tenant_id: str
@@ -102,6 +103,7 @@ class LoanApplication:
     test_clock: str | None = None
     metadata: dict[str, str] = field(default_factory=dict)
     trace_id: str | None = None
+    replaces: str | None = None
 
     def validate(self) -> None:
         """Raise LoanTermsError or InvalidAmount, naming the field, when this can never become a loan."""
@@ -113,12 +115,13 @@ class LoanApplication:
             raise LoanTermsError(
                 "payout_account", "it is the funding account.", advice="Send the borrower's own wallet account."
             )
-        if self.terms.tranches:
-            raise LoanTermsError(
-                "disbursements",
-                "a loan is paid out at once.",
-                advice="Apply for one amount; tranches can be quoted only.",
-            )
+        for index, tranche in enumerate(self.terms.tranches):
+            if self.terms.withheld(tranche.amount, first=False) >= tranche.amount:
+                raise LoanTermsError(
+                    f"disbursements[{index}].amount",
+                    "the fees withheld from it leave nothing to pay out.",
+                    advice="Send a larger tranche, or smaller disbursement fees.",
+                )
         schedule_of(plan_of(self.terms))
 
     def terms_from(self, on: date) -> LoanTerms:
@@ -142,7 +145,7 @@ class LoanApplication:
             monthly_income=self.income.monthly_income,
             monthly_debt=self.income.monthly_debt,
             instalment=_monthly(self.terms),
-            requested=self.terms.principal,
+            requested=self.terms.lent,
             exposure=exposure,
         )
         return replace(
@@ -151,14 +154,6 @@ class LoanApplication:
             debt_to_income=sent.debt_to_income if sent.debt_to_income is not None else ratios.debt_to_income,
             instalment_to_income=ratios.instalment_to_income,
             exposure_to_income=ratios.exposure_to_income,
-        )
-
-    @property
-    def withheld_fees(self) -> int:
-        """What is kept back from the money paid out, in minor units: upfront and disbursement fees."""
-        terms = self.terms
-        return sum(
-            fee.charge(terms.principal, terms.rounding) for fee in terms.fees if fee.when is not FeeWhen.INSTALMENT
         )
 
 

@@ -10,6 +10,7 @@ Each loan has receivables of its own, so that the ledger alone proves what it ow
     charge-off     credit losses            ← allowance, for all that is owed; from then on the allowance equals what is owed
     write-off      allowance, credit losses ← receivables
     recovery       capital lent             ← recoveries
+    reschedule     principal receivable of the successor ← receivables
 
 `capital` is what the lender has out on loans: all that was paid out less all that came back. It mirrors, in the books of
 lending, what loans took from and gave to the funding account through the payment path.
@@ -29,6 +30,7 @@ from domain.loans.account import Owed, Repayment
 from domain.loans.allocation import Portion
 from domain.loans.charges import Charged
 from domain.loans.loan import Loan
+from domain.loans.payout import Payout
 
 RECEIVABLES = {
     Portion.PRINCIPAL: "principal",
@@ -125,49 +127,44 @@ class _Entry:
         return JournalEntry(loan.tenant_id, self._key, tuple(self._transfers), loan.id, self._description)
 
 
-def payout_amount(loan: Loan) -> int:
-    """Return what the borrower gets: the principal less the fees withheld."""
-    return loan.application.terms.principal - loan.application.withheld_fees
+def _hold_key(loan: Loan, payout: Payout) -> str:
+    return effect_key(loan.id, "reserve", payout.number)
 
 
-def _hold_key(loan: Loan, attempt: int) -> str:
-    return effect_key(loan.id, "reserve", attempt)
-
-
-def reserve(loan: Loan, attempt: int) -> JournalEntry:
+def reserve(loan: Loan, payout: Payout) -> JournalEntry:
     """Hold what will be paid out on the lender's funding account."""
-    books, key = accounts_of(loan), _hold_key(loan, attempt)
-    held = hold(key, loan.application.funding_account, books.payout, payout_amount(loan), loan.currency)
+    books, key = accounts_of(loan), _hold_key(loan, payout)
+    held = hold(key, loan.application.funding_account, books.payout, payout.amount, loan.currency)
     return JournalEntry(loan.tenant_id, key, (held,), loan.id, f"Reserve funds for {loan.id}")
 
 
-def release(loan: Loan, attempt: int) -> JournalEntry:
+def release(loan: Loan, payout: Payout) -> JournalEntry:
     """Give the reserved funds back."""
-    key = effect_key(loan.id, "release", attempt)
+    key = effect_key(loan.id, "release", payout.number)
     return JournalEntry(
-        loan.tenant_id, key, (void(key, _hold_key(loan, attempt)),), loan.id, f"Release funds for {loan.id}"
+        loan.tenant_id, key, (void(key, _hold_key(loan, payout)),), loan.id, f"Release funds for {loan.id}"
     )
 
 
-def book(loan: Loan, attempt: int) -> JournalEntry:
-    """Book the loan: the reserved funds move to its payout account, the borrower owes the principal."""
+def book(loan: Loan, payout: Payout) -> JournalEntry:
+    """Book a payout: the reserved funds move to the loan's payout account, the borrower owes the principal."""
     books = accounts_of(loan)
-    entry = _Entry(loan, "book", attempt, f"Book {loan.id}")
-    entry.add(capture(effect_key(loan.id, "fund", attempt), _hold_key(loan, attempt)))
+    entry = _Entry(loan, "book", payout.number, f"Book {loan.id}")
+    entry.add(capture(effect_key(loan.id, "fund", payout.number), _hold_key(loan, payout)))
     capital = books.shared("capital")
-    entry.post(books.receivable(Portion.PRINCIPAL), capital, loan.application.terms.principal)
-    entry.post(capital, books.shared("fee_income"), loan.application.withheld_fees)
+    entry.post(books.receivable(Portion.PRINCIPAL), capital, payout.principal)
+    entry.post(capital, books.shared("fee_income"), payout.withheld)
     return _required(entry)
 
 
-def unbook(loan: Loan, attempt: int) -> JournalEntry:
-    """Undo the booking: the money goes back to the funding account, nothing is owed."""
+def unbook(loan: Loan, payout: Payout) -> JournalEntry:
+    """Undo the booking: the money goes back to the funding account, nothing is owed for it."""
     books = accounts_of(loan)
-    entry = _Entry(loan, "unbook", attempt, f"Undo the booking of {loan.id}")
+    entry = _Entry(loan, "unbook", payout.number, f"Undo the booking of {loan.id}")
     capital = books.shared("capital")
-    entry.post(books.payout, loan.application.funding_account, payout_amount(loan))
-    entry.post(capital, books.receivable(Portion.PRINCIPAL), loan.application.terms.principal)
-    entry.post(books.shared("fee_income"), capital, loan.application.withheld_fees)
+    entry.post(books.payout, loan.application.funding_account, payout.amount)
+    entry.post(capital, books.receivable(Portion.PRINCIPAL), payout.principal)
+    entry.post(books.shared("fee_income"), capital, payout.withheld)
     return _required(entry)
 
 
@@ -198,13 +195,12 @@ def repayment(loan: Loan, paid: Repayment, charged: Charged, number: int, *, cha
 def reversal(
     loan: Loan, paid: Repayment, charged: Charged, number: int, overpaid_kept: int, *, charged_off: bool
 ) -> JournalEntry:
-    """Book a repayment taken back: the money goes back where it came from, what it paid is owed again.
+    """Book a repayment taken back: what it paid is owed again. Its payment's own books move the money back.
 
     `overpaid_kept` is how much of what it overpaid is still there to be taken back; the rest is owed as principal.
     """
     books = accounts_of(loan)
     entry = _Entry(loan, "reversal", number, f"Repayment {paid.number} of {loan.id} was taken back")
-    entry.post(loan.application.funding_account, paid.source, paid.amount)
     _charge(entry, books, charged, charged_off=charged_off)
     _settle(entry, books, paid, -1, charged_off=charged_off, overpaid=overpaid_kept)
     refunded = paid.overpaid - overpaid_kept
@@ -259,6 +255,27 @@ def write_off(loan: Loan, owed: Owed, charged: Charged, number: int, *, charged_
     against = books.allowance if charged_off else books.shared("credit_losses")
     for portion, amount in _portions(owed):
         entry.post(against, books.receivable(portion), amount)
+    return _required(entry)
+
+
+def undo_write_off(loan: Loan, owed: Owed, charged: Charged, number: int, *, charged_off: bool) -> JournalEntry:
+    """Book the claim again as it was given up, with the charges since."""
+    books = accounts_of(loan)
+    entry = _Entry(loan, "undo_write_off", number, f"Write-off of {loan.id} undone")
+    against = books.allowance if charged_off else books.shared("credit_losses")
+    for portion, amount in _portions(owed):
+        entry.post(books.receivable(portion), against, amount)
+    _charge(entry, books, charged, charged_off=charged_off)
+    return _required(entry)
+
+
+def reschedule(loan: Loan, owed: Owed, charged: Charged, number: int, successor: LoanAccounts) -> JournalEntry:
+    """Move all that is owed to the loan that takes this one's place, where it is principal."""
+    books = accounts_of(loan)
+    entry = _Entry(loan, "reschedule", number, f"{loan.id} rescheduled as {successor.loan_id}")
+    _charge(entry, books, charged, charged_off=False)
+    for portion, amount in _portions(owed):
+        entry.post(successor.receivable(Portion.PRINCIPAL), books.receivable(portion), amount)
     return _required(entry)
 
 

@@ -18,12 +18,14 @@ from domain.loans.errors import LoanTermsError
 from domain.loans.frequency import Frequency
 from domain.loans.restructure import (
     HolidayInterest,
+    add_tranche,
     change_rate,
     payment_holiday,
     re_age,
     re_amortize,
 )
 from domain.loans.schedule import Schedule
+from domain.loans.terms import BalanceMove
 
 Given = TypeVar("Given")
 
@@ -35,6 +37,7 @@ class RestructureKind(StrEnum):
     RE_AMORTIZE = "re_amortize"
     CHANGE_RATE = "change_rate"
     PAYMENT_HOLIDAY = "payment_holiday"
+    RESCHEDULE = "reschedule"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,8 @@ class Restructure:
 
     re_age: `first_due_on`, `instalments`, optional `every`, `capitalize_interest`. change_rate: `effective_on`,
     `annual_rate_percent`. payment_holiday: `instalments` from the next one on, `holiday_interest`, `extend_term`.
+    reschedule, which closes the loan and lets another take its place (see `reschedule`): `instalments`, optional
+    `first_due_on`, `every`, `annual_rate_percent`.
     """
 
     kind: RestructureKind
@@ -89,6 +94,8 @@ def restructure(account: LoanAccount, change: Restructure, on: date) -> Restruct
             return _re_amortized(account, on)
         case RestructureKind.RE_AGE:
             return _re_aged(account, change, on)
+        case RestructureKind.RESCHEDULE:
+            raise LoanTermsError("kind", "it needs a loan of its own.", advice="Let a successor take the loan's place.")
 
 
 def rescheduled(account: LoanAccount, schedule: Schedule, on: date) -> LoanAccount:
@@ -122,6 +129,16 @@ def rescheduled(account: LoanAccount, schedule: Schedule, on: date) -> LoanAccou
         schedule=schedule,
         accrued_before=_accrued_before(account, schedule),
         instalments=tuple(sorted(rows, key=lambda each: (each.due_on, each.number))),
+    )
+
+
+def with_tranche(account: LoanAccount, tranche: BalanceMove, on: date) -> LoanAccount:
+    """Return the account after a tranche is paid out on a day. Raises LoanTermsError when the schedule ends before."""
+    paid_out = rescheduled(account, add_tranche(account.schedule, on, tranche.amount), on)
+    return replace(
+        paid_out,
+        to_come=tuple(each for each in account.to_come if each is not tranche),
+        withheld=tuple(each for each in account.withheld if each is not tranche),
     )
 
 

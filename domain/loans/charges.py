@@ -75,6 +75,11 @@ def charge_penalties(account: LoanAccount, rate: PenaltyRate | None, on: date) -
     return Charged(account.with_instalments(rows), penalties=total)
 
 
+def add_charge(account: LoanAccount, amount: int, on: date) -> Charged:
+    """Charge a fee by hand: it falls due at once, as an instalment of its own."""
+    return Charged(account.with_instalments([replace(account.demand(on), fee=amount, fee_charged=True)]), fees=amount)
+
+
 def waive(account: LoanAccount, number: int, portion: Portion, amount: int) -> Charged:
     """Give up an unpaid fee or penalty of an instalment. Raises LoanTermsError."""
     row = account.numbered(number)

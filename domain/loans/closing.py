@@ -1,6 +1,7 @@
-"""The two ways a lender gives up hope: charge-off, which is accounting, and write-off, which ends the claim.
+"""How a lender gives up a claim: charge-off, which is accounting; write-off, which ends it; reschedule, which moves it.
 
-Invariant: a charged-off loan is owed and served as before; a written-off one owes nothing, and what is still paid is a recovery.
+Invariant: a charged-off loan is owed and served as before; a written-off or rescheduled one owes nothing. What is still paid on a
+written-off loan is a recovery.
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ from domain.loans.account import LoanAccount
 
 
 def charge_off(account: LoanAccount, on: date) -> LoanAccount:
-    """Return the account charged off on a day. Raises IllegalTransition when it already is."""
+    """Return the account charged off on a day; nothing more is paid out on it. Raises IllegalTransition when it already is."""
     if account.charged_off_on is not None:
         raise IllegalTransition("loan", "charged off already", "charge_off")
-    return replace(account, charged_off_on=on)
+    return replace(account, charged_off_on=on, to_come=(), withheld=())
 
 
-def write_off(account: LoanAccount, on: date) -> LoanAccount:
-    """Return the account with nothing owed and nothing earned any more."""
+def owing_nothing(account: LoanAccount, on: date) -> LoanAccount:
+    """Return the account with nothing owed and nothing earned any more: written off, or moved to another loan."""
     ended = account.accrued(on)
     rows = tuple(
         replace(
@@ -33,4 +34,12 @@ def write_off(account: LoanAccount, on: date) -> LoanAccount:
         )
         for each in account.instalments
     )
-    return replace(account, instalments=rows, accrual_ended=ended, interest_settled=ended, paused_until=None)
+    return replace(
+        account,
+        instalments=rows,
+        accrual_ended=ended,
+        interest_settled=ended,
+        paused_until=None,
+        to_come=(),
+        withheld=(),
+    )

@@ -1,4 +1,4 @@
-"""What one person proposes and another must approve: manual approval, restructuring, write-off.
+"""What one person proposes and another must approve: manual approval, restructuring, write-off, and undoing it.
 
 Invariant: the checker is never the maker. Who the actors are is the caller's word until there is authentication; the model
 will not change then.
@@ -23,6 +23,7 @@ class ProposalKind(StrEnum):
     APPROVAL = "approval"
     RESTRUCTURE = "restructure"
     WRITE_OFF = "write_off"
+    UNDO_WRITE_OFF = "undo_write_off"
 
 
 class ProposalStatus(StrEnum):

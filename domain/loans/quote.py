@@ -17,7 +17,7 @@ from domain.loans.fields import read_count, read_date, read_decimal, read_items,
 from domain.loans.frequency import Frequency
 from domain.loans.quote_request import QuoteRequest
 from domain.loans.schedule import Instalment, Schedule, plan_of
-from domain.loans.terms import MAX_INSTALMENTS, FeeWhen, LoanTerms
+from domain.loans.terms import MAX_INSTALMENTS, LoanTerms
 from domain.money import exponent_of
 
 __all__ = ["Quote", "QuoteRequest", "apr_of_case", "quote", "quoted_rate"]
@@ -101,15 +101,8 @@ def quoted_rate(terms: LoanTerms, schedule: Schedule) -> Decimal:
 
 def _withheld(terms: LoanTerms) -> list[int]:
     """Return the fees withheld from each payout, the first one first, in minor units."""
-    charged = {
-        0: [fee for fee in terms.fees if fee.when is not FeeWhen.INSTALMENT],
-        1: [fee for fee in terms.fees if fee.when is FeeWhen.DISBURSEMENT],
-    }
-    payouts = [terms.principal, *(move.amount for move in terms.tranches)]
-    return [
-        sum(fee.charge(amount, terms.rounding) for fee in charged[min(index, 1)])
-        for index, amount in enumerate(payouts)
-    ]
+    later = (terms.withheld(move.amount, first=False) for move in terms.tranches)
+    return [terms.withheld(terms.principal, first=True), *later]
 
 
 def apr_of_case(case: Mapping[str, object]) -> Decimal:

@@ -27,10 +27,6 @@ EFFECTS = {
 """What the agreed order does with money in advance when the borrower names no effect."""
 
 
-FIRST_DEMAND = 10_000
-"""Numbers above it belong to instalments that a returned payment made due at once; no schedule has so many."""
-
-
 @dataclass(frozen=True, slots=True)
 class Receipt:
     """Money as it came in: how much (minor units), when, by which payment, from which account."""
@@ -74,6 +70,8 @@ def receive(
     return replace(
         after,
         overpaid=after.overpaid + left,
+        to_come=() if closes else after.to_come,
+        withheld=() if closes else after.withheld,
         repayment_count=number,
         repayments=(*after.repayments, repayment)[-MAX_REVERSIBLE:],
     ), repayment
@@ -97,8 +95,7 @@ def reverse(account: LoanAccount, number: int, on: date) -> tuple[LoanAccount, R
             f"repayment {number} cannot be reversed (any more).",
             advice=f"Send one of the last {MAX_REVERSIBLE} that is not reversed yet.",
         )
-    demands = sum(each.number > FIRST_DEMAND for each in account.instalments)
-    demand = LoanInstalment(FIRST_DEMAND + demands + 1, on)
+    demand = account.demand(on)
     changed: dict[int, LoanInstalment] = {}
     for part in found.parts:
         row, rest = changed.get(part.number) or account.numbered(part.number), part.amount

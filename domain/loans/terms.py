@@ -111,3 +111,13 @@ class LoanTerms:
     grace: Grace = field(default_factory=Grace)
     balloon: int = 0
     business_days: BusinessDays = field(default_factory=BusinessDays)
+
+    @property
+    def lent(self) -> int:
+        """Return all that is agreed to be paid out, fees withheld included."""
+        return self.principal + sum(move.amount for move in self.tranches)
+
+    def withheld(self, amount: int, *, first: bool) -> int:
+        """Return the fees kept back from a payout of `amount`; those charged upfront only from the first."""
+        charged = (FeeWhen.UPFRONT, FeeWhen.DISBURSEMENT) if first else (FeeWhen.DISBURSEMENT,)
+        return sum(fee.charge(amount, self.rounding) for fee in self.fees if fee.when in charged)

@@ -80,6 +80,13 @@ def book_refund(payment: Payment, refund_id: str) -> JournalEntry:
     return JournalEntry(payment.tenant_id, key, (done,), payment.id, f"Refund {refund_id}")
 
 
+def charge_back(payment: Payment, refund_id: str, amount_minor: int) -> JournalEntry:
+    """Move money back that was taken back from outside: nothing was asked of us, so nothing is held first."""
+    key = effect_key(refund_id, "chargeback", 1)
+    back = post(key, payment.credit_account, payment.debit_account, amount_minor, payment.currency)
+    return JournalEntry(payment.tenant_id, key, (back,), payment.id, f"Charge back {payment.id}")
+
+
 def release_refund(payment: Payment, refund_id: str) -> JournalEntry:
     """Void the refund's hold."""
     key = effect_key(refund_id, "release", 1)

@@ -18,6 +18,7 @@ import uvloop
 
 from infra.bench.control import serve_commands
 from infra.bench.http_wire import WireAnswer, WireClient, WireError, request_bytes
+from infra.bench.loan_wire import LendOrder
 from infra.bench.loops import DONE, Operation, Pace, run_load
 from infra.local.readiness import LOOPBACK
 
@@ -139,7 +140,7 @@ class ReadOrder:
 
 
 class LoadGenerator:
-    """Carries out the commands `pay`, `read` and `told`."""
+    """Carries out the commands `pay`, `read`, `lend` and `told`."""
 
     def __init__(self) -> None:
         self._told: dict[str, Told] = defaultdict(Told)
@@ -152,6 +153,8 @@ class LoadGenerator:
                 operation = order.operation(self._told[order.kind])
             case "read":
                 operation = ReadOrder(**command["order"]).operation()
+            case "lend":
+                operation = LendOrder(**command["order"]).operation()
             case "told":
                 return {kind: asdict(told) for kind, told in self._told.items()}
             case unknown:

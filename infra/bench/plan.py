@@ -14,6 +14,10 @@ RSS_FIRST, RSS_LAST = 2_000, 20_000
 """Payments after which a worker's memory is compared, as the target has it."""
 
 
+LOAN_YEARS = 30
+"""The life of the loan whose histories are measured."""
+
+
 class Part(StrEnum):
     """What can be measured on its own."""
 
@@ -25,11 +29,15 @@ class Part(StrEnum):
     MEMORY = "memory"
     WORKERS = "workers"
     VARIANTS = "variants"
+    LOANS = "loans"
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to measure and how long. Durations in seconds; `levels` are concurrencies, `rows` ledger rows at the start."""
+    """What to measure and how long. Durations in seconds; `levels` are concurrencies, `rows` ledger rows at the start.
+
+    `portfolios` are numbers of loans whose interest is accrued for a day.
+    """
 
     parts: frozenset[Part] = frozenset(Part) - {Part.VARIANTS}
     rounds: int = 3
@@ -43,6 +51,8 @@ class Plan:
     overload_s: float = 20.0
     rss_payments: int = 4_000
     worker_counts: tuple[int, ...] = (1, 2, 3)
+    portfolios: tuple[int, ...] = (10_000, 30_000, 100_000)
+    loan_years: int = LOAN_YEARS
 
     @classmethod
     def quick(cls) -> Plan:
@@ -59,6 +69,8 @@ class Plan:
             overload_s=8.0,
             rss_payments=1_500,
             worker_counts=(1, 2),
+            portfolios=(10_000, 30_000),
+            loan_years=2,
         )
 
     def only(self, parts: frozenset[Part]) -> Plan:
@@ -67,7 +79,7 @@ class Plan:
 
     def on_temporal(self) -> Plan:
         """Return the plan without what has nothing to do with Temporal: for a second run on another server."""
-        return self.only(self.parts - {Part.LEDGER, Part.ROWS, Part.READS, Part.MEMORY})
+        return self.only(self.parts - {Part.LEDGER, Part.ROWS, Part.READS, Part.MEMORY, Part.LOANS})
 
     def paces(self) -> list[Pace]:
         """Return a closed loop for each level."""

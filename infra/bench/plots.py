@@ -99,10 +99,31 @@ def _rows(axes: Axes, series: Series) -> None:
     axes.legend()
 
 
+def _accrual(axes: Axes, series: Series) -> None:
+    """A work's concurrency is here the number of loans; the dashed line is growth in proportion to the smallest portfolio."""
+    for work in _works(series):
+        loans = series.levels(work)
+        spreads = [Spread.of(sample.latency_ms["p50"] / 1000 for sample in series.of(work, count)) for count in loans]
+        below = [spread.median - spread.low for spread in spreads]
+        above = [spread.high - spread.median for spread in spreads]
+        middles = [spread.median for spread in spreads]
+        axes.errorbar(loans, middles, yerr=[below, above], marker="o", capsize=3, label=work)
+        axes.plot(loans, [middles[0] * count / loans[0] for count in loans], linestyle="--", label="linear")
+    axes.set_xlim(left=0)
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("loans")
+    axes.set_ylabel("seconds")
+    axes.set_title("Accrual of one day against the size of the portfolio")
+    axes.grid(visible=True, alpha=0.3)
+    axes.legend()
+
+
 _PICTURES: Mapping[str, Mapping[str, Callable[[Axes, Series], Any]]] = {
     "payments": {"rate": _rate, "latency": _latency, "cpu": _cpu},
     "reads": {"rate": _rate, "latency": _latency},
     "workers": {"cpu": _cpu},
     "ledger": {"cpu": _cpu},
     "rows": {"cost": _rows},
+    "accrual": {"time": _accrual},
+    "loans": {"rate": _rate, "latency": _latency, "cpu": _cpu},
 }

@@ -17,7 +17,7 @@ from infra.bench.targets import TARGETS
 
 _LATENCIES = ("p50", "p95", "p99")
 _CPU_SHOWN = 0.005
-_LEVEL_TITLES = {"rows": "rows at the start"}
+_LEVEL_TITLES = {"rows": "rows at the start", "accrual": "loans"}
 
 
 def show(results: Results, console: Console) -> None:

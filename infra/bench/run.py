@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 
 from infra.bench.books import prove_books
 from infra.bench.ledger_parts import Ledgers, measure_ledger, measure_rows, running_ledgers
+from infra.bench.loan_parts import measure_loans
 from infra.bench.payment_parts import (
     measure_memory,
     measure_overload,
@@ -32,6 +33,7 @@ MEASUREMENTS: Mapping[Part, Measurement] = {
     Part.OVERLOAD: measure_overload,
     Part.WORKERS: measure_workers,
     Part.MEMORY: measure_memory,
+    Part.LOANS: measure_loans,
 }
 
 LEDGER_MEASUREMENTS: Mapping[Part, LedgerMeasurement] = {Part.LEDGER: measure_ledger, Part.ROWS: measure_rows}

@@ -1,7 +1,7 @@
 """What must be there before anybody pays: a tenant, an API key, accounts, and money in the paying wallets.
 
-Invariant: our payments and those of the DBOS reference are in currencies of their own, so that the books of each can be proved
-apart.
+Invariant: our payments, those of the DBOS reference, and loans are in currencies of their own, so that the books of each can be
+proved apart.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ from domain.ledger.entries import JournalEntry, post
 from infra.postgres.api_keys import create_key, create_tenant
 
 TENANT = "bench"
-OUR_CURRENCY, DBOS_CURRENCY = "USD", "EUR"
+OUR_CURRENCY, DBOS_CURRENCY, LOAN_CURRENCY = "USD", "EUR", "GBP"
 GATEWAY = "sandbox"
 MERCHANTS, PAYERS, PAYEES = 16, 64, 64
+LENDERS, BORROWERS = 4, 64
 PAYER_BALANCE_MINOR = 10**12
-CAPITAL = "capital"
+CAPITAL, LOAN_CAPITAL = "capital", "loan-capital"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,8 @@ class Seed:
     dbos_merchants: tuple[str, ...]
     payers: tuple[str, ...]
     payees: tuple[str, ...]
+    lenders: tuple[str, ...]
+    borrowers: tuple[str, ...]
 
 
 class SeedError(Exception):
@@ -51,9 +54,12 @@ async def sow(owner_url: str) -> Seed:
             _names("dbos-merchant", MERCHANTS),
             _names("payer", PAYERS),
             _names("payee", PAYEES),
+            _names("lender", LENDERS),
+            _names("borrower", BORROWERS),
         )
         await _open(connection, seed)
-        await _fund(connection, seed.payers)
+        await _fund(connection, CAPITAL, seed.payers, OUR_CURRENCY)
+        await _fund(connection, LOAN_CAPITAL, (*seed.lenders, *seed.borrowers), LOAN_CURRENCY)
     return seed
 
 
@@ -66,7 +72,9 @@ async def _open(connection: AsyncConnection[object], seed: Seed) -> None:
         *(Account(TENANT, name, OUR_CURRENCY, NormalSide.CREDIT, "merchant") for name in seed.merchants),
         *(Account(TENANT, name, DBOS_CURRENCY, NormalSide.CREDIT, "merchant") for name in seed.dbos_merchants),
         *(Account(TENANT, name, OUR_CURRENCY, NormalSide.CREDIT) for name in (*seed.payers, *seed.payees)),
+        *(Account(TENANT, name, LOAN_CURRENCY, NormalSide.CREDIT) for name in (*seed.lenders, *seed.borrowers)),
         Account(TENANT, CAPITAL, OUR_CURRENCY, NormalSide.DEBIT, CAPITAL, may_go_negative=True),
+        Account(TENANT, LOAN_CAPITAL, LOAN_CURRENCY, NormalSide.DEBIT, CAPITAL, may_go_negative=True),
         *(
             Account(
                 TENANT, clearing_account(GATEWAY, currency), currency, NormalSide.DEBIT, "gateway", may_go_negative=True
@@ -77,12 +85,10 @@ async def _open(connection: AsyncConnection[object], seed: Seed) -> None:
     await _call(connection, "SELECT result FROM ledger_open_accounts(%s::jsonb)", accounts)
 
 
-async def _fund(connection: AsyncConnection[object], payers: Sequence[str]) -> None:
+async def _fund(connection: AsyncConnection[object], capital: str, wallets: Sequence[str], currency: str) -> None:
     entries = [
-        JournalEntry(
-            TENANT, f"fund:{payer}", (post(f"fund:{payer}", CAPITAL, payer, PAYER_BALANCE_MINOR, OUR_CURRENCY),)
-        )
-        for payer in payers
+        JournalEntry(TENANT, f"fund:{name}", (post(f"fund:{name}", capital, name, PAYER_BALANCE_MINOR, currency),))
+        for name in wallets
     ]
     await _call(connection, "SELECT result FROM ledger_apply(%s::jsonb)", entries)
 

@@ -24,7 +24,7 @@ import psycopg
 from infra.bench.control import ask
 from infra.bench.cpu import CpuMeter
 from infra.bench.loops import STRETCH_MAX, Pace
-from infra.bench.seed import DBOS_CURRENCY, OUR_CURRENCY, TENANT, Seed, sow
+from infra.bench.seed import DBOS_CURRENCY, LOAN_CURRENCY, OUR_CURRENCY, TENANT, Seed, sow
 from infra.local.child import ProcessSpec
 from infra.local.progress import Progress
 from infra.local.readiness import LOOPBACK, http_probe, tcp_probe
@@ -33,7 +33,7 @@ from infra.local.temporal_cluster import ClusterStack
 from infra.settings import Settings
 
 LOAD, EMPTY, DBOS = "load", "empty", "dbos"
-CARD, WALLET, READ = "card", "wallet", "read"
+CARD, WALLET, READ, LEND = "card", "wallet", "read", "lend"
 DBOS_DATABASE = "bench_dbos"
 ANSWER_MARGIN_S = 120.0
 """How much longer than its load a command may take: the drain, on a machine that is busy."""
@@ -149,6 +149,18 @@ class World:
         """Read paths of our API in turn."""
         order = {"port": self.stack.ports.api, "authorization": self.seed.authorization, "paths": paths}
         return self._command(LOAD, {"do": "read", "order": order}, READ, pace)
+
+    def run_loans(self, pace: Pace) -> dict[str, Any]:
+        """Originate loans and pay them out through our API."""
+        order = {
+            "port": self.stack.ports.api,
+            "authorization": self.seed.authorization,
+            "key_prefix": f"{self._run}-{LEND}",
+            "currency": LOAN_CURRENCY,
+            "lenders": self.seed.lenders,
+            "borrowers": self.seed.borrowers,
+        }
+        return self._command(LOAD, {"do": "lend", "order": order}, LEND, pace)
 
     def told(self) -> dict[str, Any]:
         """Return what clients were told by kind of payment (`card`, `wallet`, `dbos`): the fields of `http_driver.Told`."""

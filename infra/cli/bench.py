@@ -18,7 +18,7 @@ TABLE_WIDTH = 150
 
 PLOTS = Path("docs/performance")
 TEMPORAL_CHOICES = ("dev", "cluster", "both")
-PARTS = "payments, ledger, rows, reads, overload, workers, memory, variants"
+PARTS = "payments, ledger, rows, reads, overload, workers, memory, loans, variants"
 
 
 def bench(

@@ -25,6 +25,8 @@ _VOLATILE = (
     re.compile(r"\b00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}\b"),
 )
 """Times, run and request ids, traces: different in every recording of the same story."""
+_OF_TODAY = re.compile(r"\b\d{4}-\d\d-\d\d\b|\b\d+ min\b")
+"""Days and timers are volatile too where a loan lives in real time; on a test clock they are a part of the story."""
 _FRACTION_OF_SECONDS = re.compile(r"\d+\.\d+s")
 _VOLATILE_FIELDS = frozenset({"taskId", "historySizeBytes", "requestId", "serviceTime", "seconds", "nanos"})
 
@@ -38,7 +40,10 @@ def canonical(history: WorkflowHistory, task_queue: str) -> str:
 
 def story(text: str) -> Any:
     """Return what two recordings of one story have in common: all but times, ids and sizes. Payloads are decoded."""
-    return _story(json.loads(text))
+    told = _story(json.loads(text))
+    if '"test_clock": null' in json.dumps(told["events"][0]):
+        return json.loads(_OF_TODAY.sub("*", json.dumps(told)))
+    return told
 
 
 def payload_value(data: str) -> Any:

@@ -1,4 +1,6 @@
-"""`python -m tests.replay.record`: plays every path on a Temporal server of its own and writes the histories.
+"""`python -m tests.replay.record [PATH ...]`: plays paths on a Temporal server of its own and writes the histories.
+
+Without a name, all of them; a name may be a pattern: `'loan_*'` are the paths of loans.
 
 Run it after a change to a workflow that nobody has released; a change to a released one ships with `workflow.patched`, and
 then the old histories stay beside the new (copy them to another name first). A history whose story did not change keeps its
@@ -10,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import fnmatch
 import gc
 import os
 import sys
@@ -25,26 +28,35 @@ from temporalio.client import Client
 
 from infra.local.temporal import LocalTemporal
 from tests.replay.canonical import canonical, story
-from tests.replay.paths import PATHS
-from tests.replay.scene import Play, Scene
+from tests.replay.loan_scene import LoanScene
+from tests.replay.paths import LOAN_PATHS, PATHS
+from tests.replay.scene import Scene
+from tests.support.loan_world import loan_world
 from tests.support.payment_world import payment_world
 from tests.support.temporal import client_of, running_temporal
 
 HISTORIES = Path(__file__).parent / "histories"
+ALL_PATHS = frozenset(PATHS) | frozenset(LOAN_PATHS)
 AT_ONCE = 4
 PATH_TIMEOUT_S = 60.0
 LINES_TOLD = 200
 """Last lines of the workers' complaints that are shown when recording fails."""
 
 
-async def play(client: Client, name: str, path: Play, *, max_cached_workflows: int = 100) -> dict[str, str]:
+async def play(client: Client, name: str, *, max_cached_workflows: int = 100) -> dict[str, str]:
     """Play one path on a worker of its own; return its histories in canonical form, by name."""
     async with asyncio.timeout(PATH_TIMEOUT_S):
-        async with payment_world(client, max_cached_workflows=max_cached_workflows) as world:
-            scene = Scene(name, world)
-            await path(scene)
-            histories = await scene.histories()
-    return {each: canonical(history, world.task_queue) for each, history in histories.items()}
+        if name in LOAN_PATHS:
+            async with loan_world(client, max_cached_workflows=max_cached_workflows) as lending:
+                loan_scene = LoanScene(name, lending)
+                await LOAN_PATHS[name](loan_scene)
+                histories, task_queue = await loan_scene.histories(), lending.task_queue
+        else:
+            async with payment_world(client, max_cached_workflows=max_cached_workflows) as world:
+                scene = Scene(name, world)
+                await PATHS[name](scene)
+                histories, task_queue = await scene.histories(), world.task_queue
+    return {each: canonical(history, task_queue) for each, history in histories.items()}
 
 
 async def play_all(client: Client, names: Sequence[str]) -> dict[str, str]:
@@ -53,7 +65,7 @@ async def play_all(client: Client, names: Sequence[str]) -> dict[str, str]:
 
     async def one(name: str) -> dict[str, str]:
         async with turns:
-            return await play(client, name, PATHS[name])
+            return await play(client, name)
 
     async with asyncio.TaskGroup() as group:
         played = [group.create_task(one(name)) for name in names]
@@ -111,16 +123,19 @@ def _quiet() -> Iterator[None]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Record the paths that the command line names, or all."""
     parser = argparse.ArgumentParser(prog="python -m tests.replay.record", description="Record workflow histories.")
-    parser.add_argument("paths", nargs="*", metavar="PATH", help=f"paths to record (default: all {len(PATHS)})")
+    parser.add_argument(
+        "paths", nargs="*", metavar="PATH", help=f"paths to record, or patterns (default: all {len(ALL_PATHS)})"
+    )
     parser.add_argument("--force", action="store_true", help="write also the histories whose story did not change")
     options = parser.parse_args(arguments)
-    unknown = sorted(set(options.paths) - set(PATHS))
+    unknown = sorted(pattern for pattern in options.paths if not fnmatch.filter(ALL_PATHS, pattern))
     if unknown:
-        parser.error(f"no path is named {', '.join(unknown)}; there are: {', '.join(sorted(PATHS))}")
+        parser.error(f"no path is named {', '.join(unknown)}; there are: {', '.join(sorted(ALL_PATHS))}")
+    chosen = {name for pattern in options.paths for name in fnmatch.filter(ALL_PATHS, pattern)}
     trace.set_tracer_provider(TracerProvider())  # histories of production carry traces, so these do
     began = time.monotonic()
     with _quiet(), running_temporal() as server:
-        recorded = asyncio.run(_record(server, options.paths or sorted(PATHS)))
+        recorded = asyncio.run(_record(server, sorted(chosen or ALL_PATHS)))
     done = write(recorded, HISTORIES, complete=not options.paths, force=options.force)
     counts = ", ".join(f"{len(names)} {what}" for what, names in done.items())
     sys.stdout.write(f"{len(recorded)} histories in {time.monotonic() - began:.0f} s: {counts}\n")

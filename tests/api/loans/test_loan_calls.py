@@ -16,10 +16,12 @@ from tests.support.lending import Lending, lending, path_of
 from workflows.loan_visibility import DAYS_PAST_DUE, LOAN_STATUS, NEXT_DUE_ON, OUTSTANDING
 from workflows.visibility import CURRENCY
 
+COMMAND_MODULES = (loan_command_routes, loan_desk_routes, loan_proposal_routes, clock_routes)
 BODIES: dict[str, Any] = {
     "repay_loan": {"amount": 1},
     "recover_loan": {"amount": 1},
     "reverse_loan_repayment": {"repayment": 1, "reason": "R01"},
+    "charge_loan": {"amount": 1},
     "waive_loan_charge": {"instalment": 1, "portion": "fee", "amount": 1},
     "pause_loan": {"until": "2100-01-01"},
     "restructure_loan": {"kind": "re_amortize"},
@@ -69,8 +71,14 @@ async def test_many_callers_at_once_repay_each_once(lender: Lending) -> None:
 
 async def test_every_command_needs_an_idempotency_key_and_a_lenders_command_its_actor(lender: Lending) -> None:
     path = path_of(await lender.active())
-    keyless = await lender.world.http.post(f"{path}/repay", json={"amount": 1})
-    assert (keyless.status_code, keyless.json()["code"]) == (400, "idempotency_key_missing")
+    headers = {"Clearhold-Actor": "ana"}
+    posts = [each for each in _routes(*COMMAND_MODULES) if each[0] == "POST"]
+    assert len(posts) >= 23
+    for _, target, operation in [*posts, ("POST", "/v1/loans", "apply_for_loan"), ("POST", "/v1/test_clocks", "")]:
+        body = BODIES.get(operation, {})
+        keyless = await lender.world.http.post(_filled(target, path, "clk_1"), json=body, headers=headers)
+        assert (keyless.status_code, keyless.json()["code"]) == (400, "idempotency_key_missing"), target
+    assert (await lender.ask(path))["status"] == "active"
     for module in (loan_desk_routes, loan_proposal_routes):
         for _, target, operation in _routes(module):
             nobody = await lender.post(_filled(target, path), BODIES.get(operation))
@@ -98,7 +106,7 @@ async def test_every_loan_and_clock_is_unknown_to_another_tenant(lender: Lending
     loan = await lender.active(test_clock=clock["id"])
     before = await lender.ask(path_of(loan))
     routes = _routes(loan_routes, loan_command_routes, loan_desk_routes, loan_proposal_routes, clock_routes)
-    assert len(routes) >= 26
+    assert len(routes) >= 30
     headers = {"Authorization": f"Bearer {lender.world.other_token}", "Clearhold-Actor": "eve"}
     for method, target, operation in routes:
         path = _filled(target, path_of(loan), clock["id"])

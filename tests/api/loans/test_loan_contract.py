@@ -29,7 +29,7 @@ async def test_every_command_of_loans_is_idempotent_waits_and_says_what_can_go_w
         for path, item in document["paths"].items()
         if path.startswith(("/v1/loans", "/v1/test_clocks")) and "post" in item
     ]
-    assert len(commands) == 21
+    assert len(commands) == 25
     for path, operation in commands:
         named = {parameter["name"]: parameter for parameter in operation["parameters"]}
         assert named["Idempotency-Key"]["required"], path

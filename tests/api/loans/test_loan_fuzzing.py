@@ -14,7 +14,7 @@ from tests.support.api_process import REPOSITORY, running_api
 from tests.support.lending import Lending
 
 PATHS = "^/v1/(loan|test_clock)"
-OPERATIONS = 30
+OPERATIONS = 34
 CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
 EXAMPLES_PER_OPERATION = 8
 PATIENCE_S = 280.0

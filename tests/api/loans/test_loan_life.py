@@ -160,6 +160,7 @@ async def test_a_returned_payment_and_an_overpayment_are_made_good(lender: Lendi
     await lender.tell(f"{path}/repay", {"amount": 10_000})
     back = await lender.tell(f"{path}/reverse", {"repayment": 1, "reason": "R01"}, actor="bank desk")
     assert back["outstanding"]["principal"] == 120_000
+    await _assert_told_on_the_payment(lender, path)
     overpaid = await lender.tell(f"{path}/repay", {"amount": 121_000})
     assert (overpaid["status"], overpaid["overpaid"]) == ("overpaid", 1_000)
     closed = await lender.tell(f"{path}/refund_overpayment", actor="ana")
@@ -199,3 +200,17 @@ async def test_a_payout_that_failed_is_tried_again_or_withdrawn(lender: Lending)
     other = await lender.applied()
     withdrawn = await lender.tell(f"{path_of(other)}/withdraw", {"reason": "found another lender"})
     assert withdrawn["status"] == "withdrawn_by_client"
+
+
+async def _assert_told_on_the_payment(lender: Lending, path: str) -> None:
+    """The payment that was taken back says so, counts as refunded, and cannot be refunded on top."""
+    (repayment,) = (await lender.ask(f"{path}/schedule"))["repayments"]
+    payment = f"/v1/payments/{repayment['payment']}"
+    assert repayment["reversed_on"] is not None
+    assert (await lender.ask(payment))["amount_refunded"] == repayment["amount"]
+    story = (await lender.ask(f"{payment}/timeline"))["events"]
+    (told,) = (event for event in story if event["name"] == "charged_back")
+    assert "R01" in told["text"]
+    assert [transfer["amount"] for transfer in told["transfers"]] == [repayment["amount"]]
+    again = await lender.post(f"{payment}/refunds", {"amount": 1})
+    assert (again.status_code, again.json()["code"]) == (422, "refund_exceeds_captured"), again.text
