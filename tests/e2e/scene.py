@@ -159,7 +159,9 @@ class Scene:
             described = await client.get_workflow_handle(id_).describe()
             assert described.status is WorkflowExecutionStatus.COMPLETED, f"{id_} is {described.status}"
         books = await self.books(ids)
-        assert [found.status for found in books] == [status] * len(ids), [(f.row, f.operations, f.statement) for f in books]
+        assert [found.status for found in books] == [status] * len(ids), [
+            (f.row, f.operations, f.statement) for f in books
+        ]
         assert [sentence for found in books for sentence in disagreements(found)] == []
         read = await asyncio.gather(*(self.caller.get(f"/v1/payments/{id_}") for id_ in ids))
         for found, view in zip(books, read, strict=True):
