@@ -1,7 +1,7 @@
 """Values to and from Temporal's payloads: Pydantic's JSON, as the SDK's own converter writes it.
 
-Invariant: the bytes are those of `temporalio.contrib.pydantic`. The difference is that type adapters are made once per process: the
-SDK makes a converter per workflow, and with each of them an empty cache, which cost a tenth of a worker's time.
+Invariant: the bytes are those of `temporalio.contrib.pydantic`. The difference is that type adapters are made once per process:
+the SDK makes a converter per workflow, and with each of them an empty cache, which cost a tenth of a worker's time.
 """
 
 from __future__ import annotations
