@@ -55,23 +55,22 @@ router = APIRouter(prefix="/v1/test_clocks", tags=["test clocks"])
 async def create_test_clock(request: Request) -> Response:
     """Make a clock that stands still until it is advanced; apply for loans with its id as `test_clock`."""
     services = services_of(request)
-    with services.in_flight.admit():
-        call = await receive(request, optional_body=True)
-        wanted = validate(CreateClock, call.body)
+    call = await receive(request, optional_body=True)
+    wanted = validate(CreateClock, call.body)
 
-        async def work(claim: Claim) -> Done | Accepted:  # noqa: ARG001 - the same for a first and a repeated call
-            clock_id = ids.clock_id(call.tenant_id, call.key)
-            order = ClockOrder(call.tenant_id, clock_id, wanted.on or datetime.now(UTC).date(), wanted.name)
-            path = f"/v1/test_clocks/{clock_id}"
-            try:
-                made = await services.loan_engine.start_clock(order, ids.update_id(call.key), call.wait_s)
-            except WorkflowEnded:
-                return Done(_stored(services, await _written(services, call.tenant_id, clock_id)), 201, path)
-            if made is None:
-                return Accepted(services.loan_presenter.clock(clock_id, order.name, order.on, None), path, clock_id)
-            return Done(_view(services, made), 201, path)
+    async def work(claim: Claim) -> Done | Accepted:  # noqa: ARG001 - the same for a first and a repeated call
+        clock_id = ids.clock_id(call.tenant_id, call.key)
+        order = ClockOrder(call.tenant_id, clock_id, wanted.on or datetime.now(UTC).date(), wanted.name)
+        path = f"/v1/test_clocks/{clock_id}"
+        try:
+            made = await services.loan_engine.start_clock(order, ids.update_id(call.key), call.wait_s)
+        except WorkflowEnded:
+            return Done(_stored(services, await _written(services, call.tenant_id, clock_id)), 201, path)
+        if made is None:
+            return Accepted(services.loan_presenter.clock(clock_id, order.name, order.on, None), path, clock_id)
+        return Done(_view(services, made), 201, path)
 
-        return await carry_out(services, call, work)
+    return await carry_out(services, call, work)
 
 
 @router.get(
@@ -110,11 +109,10 @@ async def get_test_clock(request: Request, clock_id: str) -> Response:
 async def advance_test_clock(request: Request, clock_id: str) -> Response:
     """Let the days up to `to` pass for all loans of the clock: instalments fall due, are collected, are late."""
     services = services_of(request)
-    with services.in_flight.admit():
-        call = await receive(request)
-        wanted = validate(AdvanceClockBody, call.body)
-        await _written(services, call.tenant_id, require_id("test clock", clock_id))
-        return await carry_out(services, call, lambda claim: _advance(services, call, clock_id, wanted, claim))
+    call = await receive(request)
+    wanted = validate(AdvanceClockBody, call.body)
+    await _written(services, call.tenant_id, require_id("test clock", clock_id))
+    return await carry_out(services, call, lambda claim: _advance(services, call, clock_id, wanted, claim))
 
 
 async def _advance(

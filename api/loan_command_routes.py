@@ -17,7 +17,6 @@ from api.loan_problems import LEDGER_REFUSED, LOAN_INTERRUPTED, NO_MANDATE, PAYM
 from api.loan_requests import mandate_of
 from api.loan_views import LoanView
 from api.money_call import receive
-from api.services import services_of
 from domain.loans.status import LoanStatus
 from workflows.loan import LoanWorkflow
 from workflows.loan_messages import AcceptOffer, PayOff, Repay, WithdrawApplication
@@ -42,10 +41,9 @@ router = APIRouter(prefix="/v1/loans", tags=["loans"])
 )
 async def accept_loan_offer(request: Request, loan_id: str) -> Response:
     """Accept what is offered: the loan is approved, paid out and becomes active."""
-    with services_of(request).in_flight.admit():
-        call = await receive(request, optional_body=True)
-        validate(EmptyBody, call.body)
-        return await command(request, loan_id, call, LoanAction("accept", LoanWorkflow.accept, AcceptOffer()))
+    call = await receive(request, optional_body=True)
+    validate(EmptyBody, call.body)
+    return await command(request, loan_id, call, LoanAction("accept", LoanWorkflow.accept, AcceptOffer()))
 
 
 @router.post(
@@ -62,13 +60,12 @@ async def accept_loan_offer(request: Request, loan_id: str) -> Response:
 )
 async def withdraw_loan_application(request: Request, loan_id: str) -> Response:
     """Give the application up; possible at any time before the money is paid out."""
-    with services_of(request).in_flight.admit():
-        call = await receive(request, optional_body=True)
-        message = WithdrawApplication(validate(WithdrawBody, call.body).reason)
-        action = LoanAction(
-            "withdraw", LoanWorkflow.withdraw, message, lambda loan: loan.status is LoanStatus.WITHDRAWN_BY_CLIENT
-        )
-        return await command(request, loan_id, call, action)
+    call = await receive(request, optional_body=True)
+    message = WithdrawApplication(validate(WithdrawBody, call.body).reason)
+    action = LoanAction(
+        "withdraw", LoanWorkflow.withdraw, message, lambda loan: loan.status is LoanStatus.WITHDRAWN_BY_CLIENT
+    )
+    return await command(request, loan_id, call, action)
 
 
 @router.post(
@@ -85,11 +82,10 @@ async def withdraw_loan_application(request: Request, loan_id: str) -> Response:
 )
 async def repay_loan(request: Request, loan_id: str) -> Response:
     """Take a repayment: what is past due and due first, the rest in advance or as a prepayment."""
-    with services_of(request).in_flight.admit():
-        call = await receive(request)
-        wanted = validate(RepayBody, call.body)
-        message = Repay(wanted.amount, wanted.effect, mandate_of(wanted.source))
-        return await command(request, loan_id, call, LoanAction("repay", LoanWorkflow.repay, message))
+    call = await receive(request)
+    wanted = validate(RepayBody, call.body)
+    message = Repay(wanted.amount, wanted.effect, mandate_of(wanted.source))
+    return await command(request, loan_id, call, LoanAction("repay", LoanWorkflow.repay, message))
 
 
 @router.post(
@@ -106,7 +102,6 @@ async def repay_loan(request: Request, loan_id: str) -> Response:
 )
 async def pay_off_loan(request: Request, loan_id: str) -> Response:
     """Take all that is owed today; the loan is closed."""
-    with services_of(request).in_flight.admit():
-        call = await receive(request, optional_body=True)
-        message = PayOff(mandate_of(validate(PayoffBody, call.body).source))
-        return await command(request, loan_id, call, LoanAction("be paid off", LoanWorkflow.pay_off, message))
+    call = await receive(request, optional_body=True)
+    message = PayOff(mandate_of(validate(PayoffBody, call.body).source))
+    return await command(request, loan_id, call, LoanAction("be paid off", LoanWorkflow.pay_off, message))

@@ -24,7 +24,6 @@ from api.loan_requests import mandate_of
 from api.loan_views import LoanView
 from api.money_call import MoneyCall, receive
 from api.problems import ProblemType
-from api.services import services_of
 from domain.loans.status import LoanStatus
 from workflows.loan import LoanWorkflow
 from workflows.loan_messages import (
@@ -72,16 +71,15 @@ async def _receive(request: Request, *, optional_body: bool = False) -> tuple[Mo
 )
 async def decline_loan_application(request: Request, loan_id: str) -> Response:
     """A person says no to an application that was referred, or whose applicant may be on a sanctions list."""
-    with services_of(request).in_flight.admit():
-        call, actor = await _receive(request, optional_body=True)
-        message = DeclineApplication(actor, validate(NoteBody, call.body).note)
-        action = LoanAction(
-            "be declined",
-            LoanWorkflow.decline_application,
-            message,
-            lambda loan: loan.status is LoanStatus.REJECTED and loan.failure_code == "declined_by_person",
-        )
-        return await command(request, loan_id, call, action)
+    call, actor = await _receive(request, optional_body=True)
+    message = DeclineApplication(actor, validate(NoteBody, call.body).note)
+    action = LoanAction(
+        "be declined",
+        LoanWorkflow.decline_application,
+        message,
+        lambda loan: loan.status is LoanStatus.REJECTED and loan.failure_code == "declined_by_person",
+    )
+    return await command(request, loan_id, call, action)
 
 
 @router.post(
@@ -92,11 +90,10 @@ async def decline_loan_application(request: Request, loan_id: str) -> Response:
 )
 async def undo_loan_approval(request: Request, loan_id: str) -> Response:
     """Take back the approval of a loan that is not paid out: two persons must approve it again, or one declines it."""
-    with services_of(request).in_flight.admit():
-        call, actor = await _receive(request, optional_body=True)
-        message = UndoApproval(actor, validate(NoteBody, call.body).note)
-        action = LoanAction("have its approval undone", LoanWorkflow.undo_approval, message)
-        return await command(request, loan_id, call, action)
+    call, actor = await _receive(request, optional_body=True)
+    message = UndoApproval(actor, validate(NoteBody, call.body).note)
+    action = LoanAction("have its approval undone", LoanWorkflow.undo_approval, message)
+    return await command(request, loan_id, call, action)
 
 
 @router.post(
@@ -107,11 +104,10 @@ async def undo_loan_approval(request: Request, loan_id: str) -> Response:
 )
 async def undo_loan_disbursal(request: Request, loan_id: str) -> Response:
     """Take the money back from the borrower's wallet, as long as nothing was repaid or charged; interest is not earned."""
-    with services_of(request).in_flight.admit():
-        call, actor = await _receive(request, optional_body=True)
-        message = UndoDisbursal(actor, validate(NoteBody, call.body).note)
-        action = LoanAction("have its payout undone", LoanWorkflow.undo_disbursal, message)
-        return await command(request, loan_id, call, action)
+    call, actor = await _receive(request, optional_body=True)
+    message = UndoDisbursal(actor, validate(NoteBody, call.body).note)
+    action = LoanAction("have its payout undone", LoanWorkflow.undo_disbursal, message)
+    return await command(request, loan_id, call, action)
 
 
 @router.post(
@@ -122,11 +118,10 @@ async def undo_loan_disbursal(request: Request, loan_id: str) -> Response:
 )
 async def charge_loan(request: Request, loan_id: str) -> Response:
     """Charge a fee; a loan that is paid off is open again until it is paid."""
-    with services_of(request).in_flight.admit():
-        call, actor = await _receive(request)
-        wanted = validate(ChargeBody, call.body)
-        message = AddCharge(wanted.amount, actor, wanted.note)
-        return await command(request, loan_id, call, LoanAction("be charged", LoanWorkflow.add_charge, message))
+    call, actor = await _receive(request)
+    wanted = validate(ChargeBody, call.body)
+    message = AddCharge(wanted.amount, actor, wanted.note)
+    return await command(request, loan_id, call, LoanAction("be charged", LoanWorkflow.add_charge, message))
 
 
 @router.post(
@@ -137,11 +132,10 @@ async def charge_loan(request: Request, loan_id: str) -> Response:
 )
 async def retry_loan_disbursement(request: Request, loan_id: str) -> Response:
     """Try again to pay out an approved loan whose payout failed, or the tranches of an active one that were withheld."""
-    with services_of(request).in_flight.admit():
-        call, actor = await _receive(request, optional_body=True)
-        validate(EmptyBody, call.body)
-        action = LoanAction("be paid out", LoanWorkflow.retry_disbursement, RetryDisbursement(actor))
-        return await command(request, loan_id, call, action)
+    call, actor = await _receive(request, optional_body=True)
+    validate(EmptyBody, call.body)
+    action = LoanAction("be paid out", LoanWorkflow.retry_disbursement, RetryDisbursement(actor))
+    return await command(request, loan_id, call, action)
 
 
 @router.post(
@@ -152,11 +146,10 @@ async def retry_loan_disbursement(request: Request, loan_id: str) -> Response:
 )
 async def refund_loan_overpayment(request: Request, loan_id: str) -> Response:
     """Pay what was paid too much to the borrower's wallet; the loan is closed."""
-    with services_of(request).in_flight.admit():
-        call, actor = await _receive(request, optional_body=True)
-        validate(EmptyBody, call.body)
-        action = LoanAction("refund an overpayment", LoanWorkflow.refund_overpayment, RefundOverpayment(actor))
-        return await command(request, loan_id, call, action)
+    call, actor = await _receive(request, optional_body=True)
+    validate(EmptyBody, call.body)
+    action = LoanAction("refund an overpayment", LoanWorkflow.refund_overpayment, RefundOverpayment(actor))
+    return await command(request, loan_id, call, action)
 
 
 @router.post(
@@ -167,13 +160,12 @@ async def refund_loan_overpayment(request: Request, loan_id: str) -> Response:
 )
 async def reverse_loan_repayment(request: Request, loan_id: str) -> Response:
     """A chargeback or a return: the money went back, what it paid is owed again, a closed loan is open again."""
-    with services_of(request).in_flight.admit():
-        call, actor = await _receive(request)
-        wanted = validate(ReverseBody, call.body)
-        message = ReverseRepayment(wanted.repayment, actor, wanted.reason)
-        return await command(
-            request, loan_id, call, LoanAction("reverse a repayment", LoanWorkflow.reverse_repayment, message)
-        )
+    call, actor = await _receive(request)
+    wanted = validate(ReverseBody, call.body)
+    message = ReverseRepayment(wanted.repayment, actor, wanted.reason)
+    return await command(
+        request, loan_id, call, LoanAction("reverse a repayment", LoanWorkflow.reverse_repayment, message)
+    )
 
 
 @router.post(
@@ -184,11 +176,10 @@ async def reverse_loan_repayment(request: Request, loan_id: str) -> Response:
 )
 async def waive_loan_charge(request: Request, loan_id: str) -> Response:
     """Give up an unpaid fee or penalty of an instalment."""
-    with services_of(request).in_flight.admit():
-        call, actor = await _receive(request)
-        wanted = validate(WaiveBody, call.body)
-        message = WaiveCharge(wanted.instalment, wanted.portion, wanted.amount, actor, wanted.note)
-        return await command(request, loan_id, call, LoanAction("waive a charge", LoanWorkflow.waive_charge, message))
+    call, actor = await _receive(request)
+    wanted = validate(WaiveBody, call.body)
+    message = WaiveCharge(wanted.instalment, wanted.portion, wanted.amount, actor, wanted.note)
+    return await command(request, loan_id, call, LoanAction("waive a charge", LoanWorkflow.waive_charge, message))
 
 
 @router.post(
@@ -199,11 +190,10 @@ async def waive_loan_charge(request: Request, loan_id: str) -> Response:
 )
 async def pause_loan(request: Request, loan_id: str) -> Response:
     """Rest collections, late fees and penalty interest until a day."""
-    with services_of(request).in_flight.admit():
-        call, actor = await _receive(request)
-        wanted = validate(PauseBody, call.body)
-        message = PauseLoan(wanted.until, actor, wanted.note)
-        return await command(request, loan_id, call, LoanAction("pause", LoanWorkflow.pause, message))
+    call, actor = await _receive(request)
+    wanted = validate(PauseBody, call.body)
+    message = PauseLoan(wanted.until, actor, wanted.note)
+    return await command(request, loan_id, call, LoanAction("pause", LoanWorkflow.pause, message))
 
 
 @router.post(
@@ -214,10 +204,9 @@ async def pause_loan(request: Request, loan_id: str) -> Response:
 )
 async def resume_loan(request: Request, loan_id: str) -> Response:
     """Go on before the pause is over."""
-    with services_of(request).in_flight.admit():
-        call, actor = await _receive(request, optional_body=True)
-        validate(EmptyBody, call.body)
-        return await command(request, loan_id, call, LoanAction("resume", LoanWorkflow.resume, ResumeLoan(actor)))
+    call, actor = await _receive(request, optional_body=True)
+    validate(EmptyBody, call.body)
+    return await command(request, loan_id, call, LoanAction("resume", LoanWorkflow.resume, ResumeLoan(actor)))
 
 
 @router.post(
@@ -228,10 +217,9 @@ async def resume_loan(request: Request, loan_id: str) -> Response:
 )
 async def charge_off_loan(request: Request, loan_id: str) -> Response:
     """Expect nothing any more: an accounting event; the borrower owes what they owed."""
-    with services_of(request).in_flight.admit():
-        call, actor = await _receive(request, optional_body=True)
-        message = ChargeOff(actor, validate(NoteBody, call.body).note)
-        return await command(request, loan_id, call, LoanAction("be charged off", LoanWorkflow.charge_off, message))
+    call, actor = await _receive(request, optional_body=True)
+    message = ChargeOff(actor, validate(NoteBody, call.body).note)
+    return await command(request, loan_id, call, LoanAction("be charged off", LoanWorkflow.charge_off, message))
 
 
 @router.post(
@@ -244,8 +232,7 @@ async def charge_off_loan(request: Request, loan_id: str) -> Response:
 )
 async def recover_loan(request: Request, loan_id: str) -> Response:
     """Take money on a claim that was given up."""
-    with services_of(request).in_flight.admit():
-        call, actor = await _receive(request)
-        wanted = validate(RecoverBody, call.body)
-        message = Recover(wanted.amount, actor, mandate_of(wanted.source))
-        return await command(request, loan_id, call, LoanAction("recover", LoanWorkflow.recover, message))
+    call, actor = await _receive(request)
+    wanted = validate(RecoverBody, call.body)
+    message = Recover(wanted.amount, actor, mandate_of(wanted.source))
+    return await command(request, loan_id, call, LoanAction("recover", LoanWorkflow.recover, message))

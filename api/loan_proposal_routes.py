@@ -24,7 +24,6 @@ from api.loan_problems import INVALID_LOAN_TERMS, NOT_REFERRED, PROPOSAL_NOT_OPE
 from api.loan_views import LoanView, ProposalView
 from api.money_call import receive
 from api.problems import ProblemType
-from api.services import services_of
 from domain.loans.proposals import ProposalKind
 from workflows.loan import LoanWorkflow
 from workflows.loan_messages import ApproveApplication, CheckProposal, RestructureLoan, UndoWriteOff, WriteOff
@@ -67,11 +66,10 @@ def _deciding(outcome: str) -> dict[str, Any]:
 )
 async def approve_loan_application(request: Request, loan_id: str) -> Response:
     """Propose that a referred application, or one with a weak sanctions match, goes on."""
-    with services_of(request).in_flight.admit():
-        call = await receive(request, optional_body=True)
-        actor, wanted = actor_of(request, ACTOR_HEADER), validate(NoteBody, call.body)
-        action = LoanAction("be approved", LoanWorkflow.approve_application, ApproveApplication(actor, wanted.note))
-        return await propose(request, loan_id, call, action, ProposalKind.APPROVAL, actor)
+    call = await receive(request, optional_body=True)
+    actor, wanted = actor_of(request, ACTOR_HEADER), validate(NoteBody, call.body)
+    action = LoanAction("be approved", LoanWorkflow.approve_application, ApproveApplication(actor, wanted.note))
+    return await propose(request, loan_id, call, action, ProposalKind.APPROVAL, actor)
 
 
 @router.post(
@@ -85,12 +83,11 @@ async def restructure_loan(request: Request, loan_id: str) -> Response:
 
     Rescheduling closes the loan; its view then names, in `rescheduled_to`, the loan that takes its place.
     """
-    with services_of(request).in_flight.admit():
-        call = await receive(request)
-        actor, wanted = actor_of(request, ACTOR_HEADER), validate(RestructureBody, call.body)
-        message = RestructureLoan(wanted.change(), actor, wanted.note)
-        action = LoanAction("restructure", LoanWorkflow.restructure, message)
-        return await propose(request, loan_id, call, action, ProposalKind.RESTRUCTURE, actor)
+    call = await receive(request)
+    actor, wanted = actor_of(request, ACTOR_HEADER), validate(RestructureBody, call.body)
+    message = RestructureLoan(wanted.change(), actor, wanted.note)
+    action = LoanAction("restructure", LoanWorkflow.restructure, message)
+    return await propose(request, loan_id, call, action, ProposalKind.RESTRUCTURE, actor)
 
 
 @router.post(
@@ -101,11 +98,10 @@ async def restructure_loan(request: Request, loan_id: str) -> Response:
 )
 async def write_off_loan(request: Request, loan_id: str) -> Response:
     """Propose to give the claim up for good; it can still be recovered afterwards."""
-    with services_of(request).in_flight.admit():
-        call = await receive(request, optional_body=True)
-        actor, wanted = actor_of(request, ACTOR_HEADER), validate(NoteBody, call.body)
-        action = LoanAction("be written off", LoanWorkflow.write_off, WriteOff(actor, wanted.note))
-        return await propose(request, loan_id, call, action, ProposalKind.WRITE_OFF, actor)
+    call = await receive(request, optional_body=True)
+    actor, wanted = actor_of(request, ACTOR_HEADER), validate(NoteBody, call.body)
+    action = LoanAction("be written off", LoanWorkflow.write_off, WriteOff(actor, wanted.note))
+    return await propose(request, loan_id, call, action, ProposalKind.WRITE_OFF, actor)
 
 
 @router.post(
@@ -116,11 +112,10 @@ async def write_off_loan(request: Request, loan_id: str) -> Response:
 )
 async def undo_loan_write_off(request: Request, loan_id: str) -> Response:
     """Propose to claim again what was given up, interest and penalties since included; not once something was recovered."""
-    with services_of(request).in_flight.admit():
-        call = await receive(request, optional_body=True)
-        actor, wanted = actor_of(request, ACTOR_HEADER), validate(NoteBody, call.body)
-        action = LoanAction("have its write-off undone", LoanWorkflow.undo_write_off, UndoWriteOff(actor, wanted.note))
-        return await propose(request, loan_id, call, action, ProposalKind.UNDO_WRITE_OFF, actor)
+    call = await receive(request, optional_body=True)
+    actor, wanted = actor_of(request, ACTOR_HEADER), validate(NoteBody, call.body)
+    action = LoanAction("have its write-off undone", LoanWorkflow.undo_write_off, UndoWriteOff(actor, wanted.note))
+    return await propose(request, loan_id, call, action, ProposalKind.UNDO_WRITE_OFF, actor)
 
 
 @router.post(
@@ -146,12 +141,11 @@ async def reject_loan_proposal(request: Request, loan_id: str, number: str) -> R
 
 
 async def _decide(request: Request, loan_id: str, number: str, *, approve: bool) -> Response:
-    with services_of(request).in_flight.admit():
-        call = await receive(request, optional_body=True)
-        actor, wanted = actor_of(request, ACTOR_HEADER), validate(DecideProposalBody, call.body)
-        if not number.isascii() or not number.isdecimal() or not 0 < int(number[:9]) <= MAX_NUMBER:
-            raise problems.not_found("proposal")
-        message = CheckProposal(int(number), actor, approve=approve, note=wanted.note)
-        return await command(
-            request, loan_id, call, LoanAction("have a proposal decided", LoanWorkflow.check_proposal, message)
-        )
+    call = await receive(request, optional_body=True)
+    actor, wanted = actor_of(request, ACTOR_HEADER), validate(DecideProposalBody, call.body)
+    if not number.isascii() or not number.isdecimal() or not 0 < int(number[:9]) <= MAX_NUMBER:
+        raise problems.not_found("proposal")
+    message = CheckProposal(int(number), actor, approve=approve, note=wanted.note)
+    return await command(
+        request, loan_id, call, LoanAction("have a proposal decided", LoanWorkflow.check_proposal, message)
+    )

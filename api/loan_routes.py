@@ -97,10 +97,9 @@ async def apply_for_loan(request: Request) -> Response:
     holds the reasons for a letter to the applicant.
     """
     services = services_of(request)
-    with services.in_flight.admit():
-        call = await receive(request)
-        wanted = validate(ApplyForLoan, call.body)
-        return await carry_out(services, call, lambda claim: loan_commands.apply(services, call, wanted, claim))
+    call = await receive(request)
+    wanted = validate(ApplyForLoan, call.body)
+    return await carry_out(services, call, lambda claim: loan_commands.apply(services, call, wanted, claim))
 
 
 @router.get(

@@ -79,8 +79,9 @@ Work = Callable[[Claim], Awaitable[Done | Accepted]]
 
 
 async def receive(request: Request, *, optional_body: bool = False) -> MoneyCall:
-    """Authenticate and read a call. Raises Problem: 400, 401, 408, 413, 415, 422."""
+    """Authenticate and read a call. Raises Problem: 400, 401, 408, 413, 415, 422, 503."""
     services = services_of(request)
+    services.in_flight.require_room()
     tenant_id = await services.authenticator.tenant_of(request)
     key = _key_of(request)
     body = await read_json(request, services.settings.api_body_max_bytes, optional=optional_body)
@@ -127,8 +128,16 @@ async def carry_out(
 ) -> Response:
     """Claim the key, do the work and keep its answer; or give the stored one.
 
-    With `payment_id`, the payment must be the tenant's. Raises Problem: 404, 409 in flight, 422 reused, and what `work` raises.
+    With `payment_id`, the payment must be the tenant's. Raises Problem: 404, 409 in flight, 422 reused, 503 when too many calls
+    are under way, and what `work` raises.
     """
+    with services.in_flight.admit():
+        return await _carry_out(services, call, work, payment_id, refund_id)
+
+
+async def _carry_out(
+    services: Services, call: MoneyCall, work: Work, payment_id: str | None, refund_id: str | None
+) -> Response:
     lease = timedelta(seconds=call.wait_s + LEASE_MARGIN_S)
     claim = await services.keys.claim(
         call.tenant_id, call.key, call.fingerprint, lease, payment_id=payment_id, refund_id=refund_id

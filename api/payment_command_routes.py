@@ -53,17 +53,16 @@ router = APIRouter(prefix="/v1/payments", tags=["payments"])
 async def confirm_payment(request: Request, payment_id: str) -> Response:
     """Begin an attempt: the first, the next with another payment method, or the one a challenge interrupted."""
     services = services_of(request)
-    with services.in_flight.admit():
-        call = await receive(request, optional_body=True)
-        method = validate(ConfirmPaymentBody, call.body).payment_method
+    call = await receive(request, optional_body=True)
+    method = validate(ConfirmPaymentBody, call.body).payment_method
 
-        async def work(claim: Claim) -> Done | Accepted:
-            message = confirmation(method, claim)
-            await require_payer(services, call, method, claim)
-            command = PaymentCommand(PaymentWorkflow.confirm, message, lambda p: p.require(PaymentAction.CONFIRM))
-            return await send(services, call, payment_id, command, claim)
+    async def work(claim: Claim) -> Done | Accepted:
+        message = confirmation(method, claim)
+        await require_payer(services, call, method, claim)
+        command = PaymentCommand(PaymentWorkflow.confirm, message, lambda p: p.require(PaymentAction.CONFIRM))
+        return await send(services, call, payment_id, command, claim)
 
-        return await carry_out(services, call, work, payment_id=require_id("payment", payment_id))
+    return await carry_out(services, call, work, payment_id=require_id("payment", payment_id))
 
 
 async def _command(request: Request, payment_id: str, command: PaymentCommand, call: MoneyCall) -> Response:
@@ -90,12 +89,11 @@ async def _command(request: Request, payment_id: str, command: PaymentCommand, c
 )
 async def capture_payment(request: Request, payment_id: str) -> Response:
     """Capture part or all of what is authorized; with `final: false` the rest can be captured later."""
-    with services_of(request).in_flight.admit():
-        call = await receive(request, optional_body=True)
-        wanted = validate(CapturePaymentBody, call.body)
-        message = CapturePayment(wanted.amount, wanted.final)
-        command = PaymentCommand(PaymentWorkflow.capture, message, lambda p: p.begin_capture(wanted.amount or 1))
-        return await _command(request, payment_id, command, call)
+    call = await receive(request, optional_body=True)
+    wanted = validate(CapturePaymentBody, call.body)
+    message = CapturePayment(wanted.amount, wanted.final)
+    command = PaymentCommand(PaymentWorkflow.capture, message, lambda p: p.begin_capture(wanted.amount or 1))
+    return await _command(request, payment_id, command, call)
 
 
 @router.post(
@@ -112,11 +110,10 @@ async def capture_payment(request: Request, payment_id: str) -> Response:
 )
 async def cancel_payment(request: Request, payment_id: str) -> Response:
     """Give up what is not captured; what is captured stays captured."""
-    with services_of(request).in_flight.admit():
-        call = await receive(request, optional_body=True)
-        message = CancelPayment(validate(CancelPaymentBody, call.body).reason)
-        command = PaymentCommand(PaymentWorkflow.cancel, message, lambda p: p.require(PaymentAction.CANCEL))
-        return await _command(request, payment_id, command, call)
+    call = await receive(request, optional_body=True)
+    message = CancelPayment(validate(CancelPaymentBody, call.body).reason)
+    command = PaymentCommand(PaymentWorkflow.cancel, message, lambda p: p.require(PaymentAction.CANCEL))
+    return await _command(request, payment_id, command, call)
 
 
 @router.post(
@@ -134,14 +131,13 @@ async def cancel_payment(request: Request, payment_id: str) -> Response:
 )
 async def review_payment(request: Request, payment_id: str) -> Response:
     """For operators: try again what could not be undone, or close the payment with what was found outside."""
-    with services_of(request).in_flight.admit():
-        call = await receive(request)
-        actor, wanted = actor_of(request), validate(ReviewPayment, call.body).root
-        if isinstance(wanted, ResolvePaymentBody):
-            outcome, note = wanted.final_status(), wanted.note
-            message = ResolveReview(actor, outcome, note)
-            command = PaymentCommand(PaymentWorkflow.resolve, message, lambda p: p.resolved(outcome, note))
-        else:
-            retry = RetryReview(actor, wanted.note)
-            command = PaymentCommand(PaymentWorkflow.retry, retry, lambda p: p.require(PaymentAction.RETRY))
-        return await _command(request, payment_id, command, call)
+    call = await receive(request)
+    actor, wanted = actor_of(request), validate(ReviewPayment, call.body).root
+    if isinstance(wanted, ResolvePaymentBody):
+        outcome, note = wanted.final_status(), wanted.note
+        message = ResolveReview(actor, outcome, note)
+        command = PaymentCommand(PaymentWorkflow.resolve, message, lambda p: p.resolved(outcome, note))
+    else:
+        retry = RetryReview(actor, wanted.note)
+        command = PaymentCommand(PaymentWorkflow.retry, retry, lambda p: p.require(PaymentAction.RETRY))
+    return await _command(request, payment_id, command, call)

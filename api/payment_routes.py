@@ -88,10 +88,9 @@ async def create_payment(request: Request) -> Response:
     (4xx) means that nothing happened.
     """
     services = services_of(request)
-    with services.in_flight.admit():
-        call = await receive(request)
-        wanted = validate(CreatePayment, call.body)
-        return await carry_out(services, call, lambda claim: payment_commands.create(services, call, wanted, claim))
+    call = await receive(request)
+    wanted = validate(CreatePayment, call.body)
+    return await carry_out(services, call, lambda claim: payment_commands.create(services, call, wanted, claim))
 
 
 @router.get(

@@ -54,16 +54,15 @@ async def create_refund(request: Request, payment_id: str) -> Response:
     `failed`, and `failure` says why. More than is left to refund is a problem (422), and nothing happened.
     """
     services = services_of(request)
-    with services.in_flight.admit():
-        call = await receive(request, optional_body=True)
-        wanted = validate(CreateRefund, call.body)
-        return await carry_out(
-            services,
-            call,
-            lambda claim: refund_commands.create(services, call, payment_id, wanted, claim),
-            payment_id=require_id("payment", payment_id),
-            refund_id=ids.refund_id(call.tenant_id, call.key),
-        )
+    call = await receive(request, optional_body=True)
+    wanted = validate(CreateRefund, call.body)
+    return await carry_out(
+        services,
+        call,
+        lambda claim: refund_commands.create(services, call, payment_id, wanted, claim),
+        payment_id=require_id("payment", payment_id),
+        refund_id=ids.refund_id(call.tenant_id, call.key),
+    )
 
 
 @router.get(
@@ -122,13 +121,12 @@ async def get_refund(request: Request, refund_id: str) -> Response:
 async def review_refund(request: Request, refund_id: str) -> Response:
     """For operators: ask the gateway again, or close the refund with what was found outside."""
     services = services_of(request)
-    with services.in_flight.admit():
-        call = await receive(request)
-        actor, wanted = actor_of(request), validate(ReviewRefund, call.body).root
-        refund = await services.payments.refund(call.tenant_id, require_id("refund", refund_id))
-        if refund is None:
-            raise problems.not_found("refund", refund_id)
-        message: RetryReview | ResolveRefund = RetryReview(actor, wanted.note)
-        if isinstance(wanted, ResolveRefundBody):
-            message = ResolveRefund(actor, wanted.succeeded, wanted.note)
-        return await carry_out(services, call, lambda _: refund_commands.review(services, call, refund, message))
+    call = await receive(request)
+    actor, wanted = actor_of(request), validate(ReviewRefund, call.body).root
+    refund = await services.payments.refund(call.tenant_id, require_id("refund", refund_id))
+    if refund is None:
+        raise problems.not_found("refund", refund_id)
+    message: RetryReview | ResolveRefund = RetryReview(actor, wanted.note)
+    if isinstance(wanted, ResolveRefundBody):
+        message = ResolveRefund(actor, wanted.succeeded, wanted.note)
+    return await carry_out(services, call, lambda _: refund_commands.review(services, call, refund, message))

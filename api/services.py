@@ -48,16 +48,20 @@ class InFlight:
     @contextmanager
     def admit(self) -> Iterator[None]:
         """Hold a place while the block runs. Raises Problem 503 when there is none."""
-        if self.now >= self.most:
-            self.on_shed()
-            raise Problem(
-                problems.OVERLOADED, f"{self.most} requests that move money are under way.", headers=RETRY_AFTER
-            )
+        self.require_room()
         self.now += 1
         try:
             yield
         finally:
             self.now -= 1
+
+    def require_room(self) -> None:
+        """Raise Problem 503 when there is no place: asked before a body is read, which holds no place however slowly it comes."""
+        if self.now >= self.most:
+            self.on_shed()
+            raise Problem(
+                problems.OVERLOADED, f"{self.most} requests that move money are under way.", headers=RETRY_AFTER
+            )
 
 
 @dataclass(slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import httpx
 import pytest
@@ -103,6 +104,28 @@ async def test_beyond_its_bound_money_moving_requests_are_shed_and_the_rest_answ
                 await asyncio.sleep(0.01)
         assert (await world.pay()).status_code == 201
         assert "clearhold_http_money_shed_total 1.0" in (await world.get("/metrics")).text
+
+
+async def test_bodies_that_come_slowly_hold_no_place(
+    database: Database, temporal_server: LocalTemporal, client: Client
+) -> None:
+    async with api_world(database, temporal_server, client, api_in_flight_max=1) as world:
+        rest = asyncio.Event()
+
+        async def slowly() -> AsyncIterator[bytes]:
+            yield b'{"amount": 1,'
+            begun.set()
+            await rest.wait()
+            yield b'"currency": 5}'
+
+        begun = asyncio.Event()
+        headers = {"Idempotency-Key": new_key(), "Content-Type": "application/json"}
+        slow = asyncio.create_task(world.http.post("/v1/payments", content=slowly(), headers=headers))
+        async with asyncio.timeout(PATIENCE_S):
+            await begun.wait()
+            assert (await world.pay()).status_code == 201
+            rest.set()
+            assert (await slow).status_code == 422
 
 
 async def test_metrics_count_requests_by_route(world: ApiWorld) -> None:
