@@ -49,7 +49,7 @@ class Plan:
     ledger_rows: tuple[int, ...] = (10_000, 100_000, 1_000_000)
     variant_window_s: float = 4.0
     overload_s: float = 20.0
-    rss_payments: int = 4_000
+    rss_payments: int = 20_000
     worker_counts: tuple[int, ...] = (1, 2, 3)
     portfolios: tuple[int, ...] = (10_000, 30_000, 100_000)
     loan_years: int = LOAN_YEARS

@@ -110,12 +110,16 @@ class LoanScene:
         await self.rested(handle)
         return loan
 
-    async def rested(self, handle: LoanHandle) -> None:
-        """Return when the loan waits for something, or has ended: what comes next has a workflow task of its own."""
+    async def rested(self, handle: LoanHandle, pending_activities: int = 0) -> None:
+        """Return when the loan waits for something, or has ended: what comes next has a workflow task of its own.
+
+        The server is asked and not the workflow: a query would throw an uncached workflow out, its local activities included.
+        """
         async with asyncio.timeout(WAIT_S):
             while True:
-                progress = await handle.query(LoanWorkflow.progress)
-                if progress.waits_for or progress.step == "done":
+                found = (await handle.describe()).raw_description
+                under_way = found.HasField("pending_workflow_task") or found.pending_children
+                if not under_way and len(found.pending_activities) == pending_activities:
                     return
                 await asyncio.sleep(POLL_INTERVAL_S)
 

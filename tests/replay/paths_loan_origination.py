@@ -96,7 +96,7 @@ async def loan_withdrawn_while_the_screening_is_silent(scene: LoanScene) -> None
     applying = asyncio.create_task(scene.world.apply(asked))
     await scene.until_told(asked.id, "applied")
     handle = await scene.keep_first(asked.id)
-    await scene.rested(handle)
+    await scene.rested(handle, pending_activities=1)
     await scene.tell(handle, LoanWorkflow.withdraw, WithdrawApplication())
     await applying
     await scene.expect(handle, S.WITHDRAWN_BY_CLIENT)
