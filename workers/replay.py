@@ -32,6 +32,9 @@ from infra.temporal_converter import data_converter
 from workers.call_trace import CallTrace
 from workers.registry import LOAN_WORKFLOWS, WORKFLOWS, sandbox
 
+MAX_CUTS = 6
+"""Places at which one history is cut: each is replayed from the beginning, so all of a long one would take its square."""
+
 SERVED: Sequence[type] = (*WORKFLOWS, *LOAN_WORKFLOWS)
 
 NEWEST_DEFAULT = 20
@@ -103,14 +106,25 @@ def is_replayable(history: WorkflowHistory) -> bool:
 
 
 def cut_at_tasks(history: WorkflowHistory) -> Iterator[WorkflowHistory]:
-    """Yield the history as it stood after each of its completed workflow tasks."""
+    """Yield the history as it stood after each of its completed workflow tasks; after `MAX_CUTS` of them if there are more."""
+    ends: list[int] = []
     seen_task = False
     for position, event in enumerate(history.events):
         if seen_task and event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED:
-            yield WorkflowHistory(history.workflow_id, history.events[:position])
+            ends.append(position)
         seen_task = seen_task or event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
     if seen_task:
-        yield history
+        ends.append(len(history.events))
+    for end in _spread(ends):
+        yield history if end == len(history.events) else WorkflowHistory(history.workflow_id, history.events[:end])
+
+
+def _spread(ends: list[int]) -> list[int]:
+    """Return at most `MAX_CUTS` of them, the first and the last among them."""
+    if len(ends) <= MAX_CUTS:
+        return ends
+    last = len(ends) - 1
+    return [ends[number * last // (MAX_CUTS - 1)] for number in range(MAX_CUTS)]
 
 
 async def _failures(histories: Iterable[WorkflowHistory], by: Replayer, *, uncached: bool) -> list[Failure]:

@@ -14,7 +14,7 @@ from temporalio.client import WorkflowHistory
 from tests.replay.canonical import payload_value
 from tests.replay.paths import LOAN_SECOND_RUNS
 from tests.replay.record import ALL_PATHS, HISTORIES
-from workers.replay import SERVED, cut_at_tasks, is_replayable, read_histories, replay
+from workers.replay import MAX_CUTS, SERVED, cut_at_tasks, is_replayable, read_histories, replay
 
 ENCODED = re.compile(r'"data":"[^"]*"')
 """A payload as it is kept; what it says is looked at decoded, for base 64 may spell anything."""
@@ -126,6 +126,16 @@ def test_a_cut_stands_at_each_completed_workflow_task(histories: list[WorkflowHi
     cuts = list(cut_at_tasks(history))
     assert len(cuts) == tasks > 2
     assert list(cuts[-1].events) == list(history.events)
+
+
+def test_a_long_history_is_cut_at_a_bounded_number_of_tasks_from_first_to_last(
+    histories: list[WorkflowHistory],
+) -> None:
+    longest = max(histories, key=lambda each: len(each.events))
+    cuts = [len(cut.events) for cut in cut_at_tasks(longest)]
+    assert len(cuts) == MAX_CUTS
+    assert cuts == sorted(set(cuts))
+    assert cuts[-1] == len(longest.events)
 
 
 def test_a_workflow_that_no_worker_has_seen_is_not_replayed(histories: list[WorkflowHistory]) -> None:
