@@ -31,6 +31,7 @@ from workflows.loan_messages import LoanState
 from workflows.loan_visibility import changes
 from workflows.policies import BOOK_RETRY, BOOK_TIMEOUT
 from workflows.saga import shielded
+from workflows.visibility import DETAILS_END
 
 RecordActivity = Callable[[LoanBookActivities, LoanRecord], Awaitable[RecordOutcome]]
 
@@ -201,7 +202,7 @@ class LoanJournal:
             lines.append("If it fails now: " + "; ".join(compensations) + ".")
         if loan.failure_message:
             lines.append(f"Last: {loan.failure_message}")
-        workflow.set_current_details("\n\n".join(lines))
+        workflow.set_current_details("\n\n".join([*lines, DETAILS_END]))
 
 
 def _position(before: Loan, loan: Loan, has: LoanAccount | None, had: LoanAccount | None) -> LoanPosition | None:

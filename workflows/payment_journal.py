@@ -23,12 +23,9 @@ from domain.payments.record import Operation, PaymentRecord, RecordOutcome, Time
 from domain.payments.status import OperationAction, PaymentStatus
 from workflows.policies import BOOK_RETRY, BOOK_TIMEOUT
 from workflows.saga import shielded
-from workflows.visibility import NEEDS_REVIEW, PAYMENT_STATUS
+from workflows.visibility import DETAILS_END, NEEDS_REVIEW, PAYMENT_STATUS
 
 RecordActivity = Callable[[PaymentBookActivities, PaymentRecord], Awaitable[RecordOutcome]]
-
-DETAILS_END = "---"
-"""A last line of its own: the Temporal UI cuts off the end of the last paragraph."""
 
 LEDGER_REFUSED = "LedgerRefused"
 """Failure type: the ledger would not book what the gateway has done. It is undone."""

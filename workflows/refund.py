@@ -31,10 +31,9 @@ from domain.payments.refund import REFUND_TRANSITIONS, Refund, RefundAction, Ref
 from domain.payments.status import OperationAction, OperationKind
 from workflows.gateway_call import GatewayCall
 from workflows.messages import RefundOrder, RefundProgress, ResolveRefund, RetryReview
-from workflows.payment_journal import DETAILS_END
 from workflows.policies import BOOK_RETRY, BOOK_TIMEOUT
 from workflows.saga import SAGA_FAILURES, code_of, reason_of, shielded
-from workflows.visibility import NEEDS_REVIEW, PAYMENT_STATUS
+from workflows.visibility import DETAILS_END, NEEDS_REVIEW, PAYMENT_STATUS
 
 
 @workflow.defn

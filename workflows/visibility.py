@@ -7,6 +7,9 @@ from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSear
 from domain.payments.payment import Payment
 from domain.payments.refund import Refund
 
+DETAILS_END = "---"
+"""The last line of a workflow's current details: the Temporal UI cuts off the end of the last paragraph."""
+
 PAYMENT_STATUS = SearchAttributeKey.for_keyword("PaymentStatus")
 AMOUNT = SearchAttributeKey.for_int("Amount")
 CURRENCY = SearchAttributeKey.for_keyword("Currency")
