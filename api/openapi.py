@@ -16,6 +16,7 @@ from pydantic.json_schema import models_json_schema
 from api.account_views import CreateAccount
 from api.documentation import ProblemView
 from api.loan_command_requests import (
+    ChargeBody,
     DecideProposalBody,
     EmptyBody,
     NoteBody,
@@ -108,6 +109,7 @@ _BODIES: tuple[type[BaseModel], ...] = (
     PauseBody,
     RestructureBody,
     DecideProposalBody,
+    ChargeBody,
     CreateClock,
     AdvanceClockBody,
 )
