@@ -11,6 +11,7 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Any, cast
 
+import structlog
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.enums.v1 import UpdateWorkflowExecutionLifecycleStage as Stage
@@ -43,6 +44,8 @@ from workflows.messages import PaymentOrder, PaymentProgress, RefundOrder
 from workflows.payment import PaymentWorkflow
 from workflows.refund import RefundWorkflow
 from workflows.visibility import of_payment, of_refund
+
+log = structlog.get_logger(__name__)
 
 ACCEPT_TIMEOUT_S = 3.0
 """How long it may take to learn whether something was accepted, once the client's own wait is over."""
@@ -85,12 +88,24 @@ class WorkflowCalls:
                 await _look_at(start)
             except Exception as error:
                 await _look_at(start)
+                if _is_started_already(error):
+                    return await self._submit_again(options["id"], submit, update_id, wait_s)
                 raise await self._meaning_of(error, options["id"]) from error
         try:
             await within(ACCEPT_TIMEOUT_S, client.start_workflow(run, order, **options))
         except Exception as error:
             raise _translated(error) from error
         return None
+
+    async def _submit_again(self, workflow_id: str, submit: Any, update_id: str, wait_s: float) -> Any:
+        """Send the first update alone, under the same id: one that was taken before answers as it did."""
+        handle: WorkflowHandle[Any, Any] = self._link.client.get_workflow_handle(workflow_id)
+        try:
+            return await within(wait_s, handle.execute_update(submit, id=update_id))
+        except TimeoutError:
+            return None
+        except Exception as error:
+            raise await self._meaning_of(error, workflow_id) from error
 
     async def command(self, workflow_id: str, update: Any, message: object, update_id: str, wait_s: float) -> Any:
         """Send an update to a running workflow and wait for its outcome, as it returns it."""
@@ -257,6 +272,14 @@ async def _look_at(start: WithStartWorkflowOperation[Any, Any]) -> None:
         await within(ACCEPT_TIMEOUT_S, start.workflow_handle())
 
 
+def _is_started_already(error: Exception) -> bool:
+    """Tell whether the start was done by an earlier try of the same call.
+
+    A busy server breaks off the update; the SDK tries both again, and then there is nothing to start.
+    """
+    return isinstance(error, RPCError) and error.status is RPCStatusCode.UNAVAILABLE and "StartDeduped" in error.message
+
+
 def _no_worker() -> Problem:
     return Problem(problems.NO_WORKER, "No worker answered in time.", headers=RETRY_AFTER)
 
@@ -275,6 +298,7 @@ def _translated(error: Exception) -> Exception:
         case RPCError(status=RPCStatusCode.RESOURCE_EXHAUSTED):
             return Problem(problems.OVERLOADED, "The workflow engine is at its limit.", headers=RETRY_AFTER)
         case RPCError() | RPCTimeoutOrCancelledError() | TimeoutError():
+            log.warning("temporal did not answer", error=type(error).__name__, reason=str(error))
             return Problem(
                 problems.ENGINE_UNAVAILABLE,
                 "The workflow engine did not answer in time; whether the request was taken is not known.",
