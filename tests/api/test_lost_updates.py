@@ -17,8 +17,10 @@ from temporalio.client import (
     Interceptor,
     OutboundInterceptor,
     StartWorkflowUpdateInput,
+    StartWorkflowUpdateWithStartInput,
     WorkflowUpdateHandle,
 )
+from temporalio.service import RPCError, RPCStatusCode
 
 from tests.support.api_world import ApiWorld, new_key
 
@@ -38,13 +40,29 @@ class _Forgets(OutboundInterceptor):
         raise AssertionError("unreachable")
 
 
+class Deduplicated(Interceptor):
+    """A busy server starts the workflow and breaks off its update; tried again, there is nothing to start."""
+
+    def intercept_client(self, next: OutboundInterceptor) -> OutboundInterceptor:  # noqa: A002 - the SDK's
+        return _Deduplicates(next)
+
+
+class _Deduplicates(OutboundInterceptor):
+    async def start_update_with_start_workflow(
+        self,
+        input: StartWorkflowUpdateWithStartInput,  # noqa: A002
+    ) -> WorkflowUpdateHandle[Any]:
+        await super().start_update_with_start_workflow(input)
+        raise RPCError("Workflow was not started: StartDeduped", RPCStatusCode.UNAVAILABLE, b"")
+
+
 @contextmanager
-def losing_updates(world: ApiWorld) -> Iterator[None]:
+def losing_updates(world: ApiWorld, by: Interceptor | None = None) -> Iterator[None]:
     """Let the API's updates be lost while the block runs."""
     link = world.services.engine._link
     before = link.client
     config = before.config()
-    config["interceptors"] = [*config["interceptors"], Forgetful()]
+    config["interceptors"] = [*config["interceptors"], by or Forgetful()]
     link._client = Client(**config)
     try:
         yield
@@ -87,3 +105,14 @@ async def test_a_lost_command_to_a_payment_that_has_ended_is_refused_for_its_sta
     with losing_updates(world):
         late = await world.post(f"{path}/cancel", headers=SHORT_WAIT)
     assert (late.status_code, late.json()["code"]) == (409, "illegal_transition"), late.text
+
+
+@pytest.mark.parametrize("capture_method", ["automatic", "manual"])
+async def test_a_start_whose_update_was_broken_off_is_answered_as_if_it_had_not_been(
+    world: ApiWorld, capture_method: str
+) -> None:
+    with losing_updates(world, Deduplicated()):
+        answer = await world.pay(capture_method=capture_method)
+    assert answer.status_code == 201, answer.text
+    assert answer.json()["status"] == {"automatic": "succeeded", "manual": "requires_capture"}[capture_method]
+    assert world.gateway.calls.count("authorize") == 1
