@@ -29,7 +29,7 @@ from api.loan_problems import INVALID_CLOCK_DATE, as_problem
 from api.loan_requests import AdvanceClockBody, CreateClock
 from api.loan_views import ClockResource
 from api.money_call import Accepted, Done, MoneyCall, carry_out, receive
-from api.payment_presenter import to_json
+from api.resource import written_or_accepted
 from api.services import Services, services_of
 from domain import ids
 from infra.postgres.idempotency import Claim, ClaimOutcome
@@ -86,12 +86,8 @@ async def get_test_clock(request: Request, clock_id: str) -> Response:
     services = services_of(request)
     tenant_id = await services.authenticator.tenant_of(request)
     stored = await services.loans.clock(tenant_id, require_id("test clock", clock_id))
-    body = await services.keys.accepted(tenant_id, clock_id) if stored is None else None
-    if stored is not None:
-        body = to_json(_stored(services, stored))
-    if body is None:
-        raise problems.not_found("test clock", clock_id)
-    return Response(body, media_type="application/json")
+    view = None if stored is None else _stored(services, stored)
+    return await written_or_accepted(services, tenant_id, "test clock", clock_id, view)
 
 
 @router.post(

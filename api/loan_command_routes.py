@@ -10,19 +10,15 @@ from starlette.responses import Response
 
 from api import problems
 from api.body import validate
-from api.documentation import COMMAND_PROBLEMS, accepted, answers, described, problems_of
+from api.loan_call import command_described
 from api.loan_command_requests import EmptyBody, PayoffBody, RepayBody, WithdrawBody
 from api.loan_commands import LoanAction, command
-from api.loan_problems import LEDGER_REFUSED, LOAN_INTERRUPTED, NO_MANDATE, PAYMENT_DECLINED
+from api.loan_problems import NO_MANDATE, PAYMENT_DECLINED
 from api.loan_requests import mandate_of
-from api.loan_views import LoanView
 from api.money_call import receive
 from domain.loans.status import LoanStatus
 from workflows.loan import LoanWorkflow
 from workflows.loan_messages import AcceptOffer, PayOff, Repay, WithdrawApplication
-
-LOAN_PROBLEMS = (*COMMAND_PROBLEMS, LOAN_INTERRUPTED, LEDGER_REFUSED)
-"""What every command to a loan can be answered with."""
 
 router = APIRouter(prefix="/v1/loans", tags=["loans"])
 
@@ -31,13 +27,9 @@ router = APIRouter(prefix="/v1/loans", tags=["loans"])
     "/{loan_id}/accept",
     operation_id="accept_loan_offer",
     summary="Accept the offer",
-    response_model=LoanView,
-    responses={
-        **answers(200, "The loan, paid out; or still `approved`, when the payout failed.", replayed=True),
-        **accepted(LoanView),
-        **problems_of(*LOAN_PROBLEMS),
-    },
-    openapi_extra=described(EmptyBody, optional_body=True, moves_money=True),
+    **command_described(
+        EmptyBody, "The loan, paid out; or still `approved`, when the payout failed.", optional_body=True
+    ),
 )
 async def accept_loan_offer(request: Request, loan_id: str) -> Response:
     """Accept what is offered: the loan is approved, paid out and becomes active."""
@@ -50,13 +42,7 @@ async def accept_loan_offer(request: Request, loan_id: str) -> Response:
     "/{loan_id}/withdraw",
     operation_id="withdraw_loan_application",
     summary="Withdraw the application",
-    response_model=LoanView,
-    responses={
-        **answers(200, "The loan, withdrawn.", replayed=True),
-        **accepted(LoanView),
-        **problems_of(*LOAN_PROBLEMS),
-    },
-    openapi_extra=described(WithdrawBody, optional_body=True, moves_money=True),
+    **command_described(WithdrawBody, "The loan, withdrawn.", optional_body=True),
 )
 async def withdraw_loan_application(request: Request, loan_id: str) -> Response:
     """Give the application up; possible at any time before the money is paid out."""
@@ -72,13 +58,9 @@ async def withdraw_loan_application(request: Request, loan_id: str) -> Response:
     "/{loan_id}/repay",
     operation_id="repay_loan",
     summary="Repay",
-    response_model=LoanView,
-    responses={
-        **answers(200, "The loan after the repayment.", replayed=True),
-        **accepted(LoanView),
-        **problems_of(*LOAN_PROBLEMS, problems.INVALID_AMOUNT, NO_MANDATE, PAYMENT_DECLINED),
-    },
-    openapi_extra=described(RepayBody, moves_money=True),
+    **command_described(
+        RepayBody, "The loan after the repayment.", problems.INVALID_AMOUNT, NO_MANDATE, PAYMENT_DECLINED
+    ),
 )
 async def repay_loan(request: Request, loan_id: str) -> Response:
     """Take a repayment: what is past due and due first, the rest in advance or as a prepayment."""
@@ -92,13 +74,7 @@ async def repay_loan(request: Request, loan_id: str) -> Response:
     "/{loan_id}/payoff",
     operation_id="pay_off_loan",
     summary="Pay a loan off",
-    response_model=LoanView,
-    responses={
-        **answers(200, "The loan, closed.", replayed=True),
-        **accepted(LoanView),
-        **problems_of(*LOAN_PROBLEMS, NO_MANDATE, PAYMENT_DECLINED),
-    },
-    openapi_extra=described(PayoffBody, optional_body=True, moves_money=True),
+    **command_described(PayoffBody, "The loan, closed.", NO_MANDATE, PAYMENT_DECLINED, optional_body=True),
 )
 async def pay_off_loan(request: Request, loan_id: str) -> Response:
     """Take all that is owed today; the loan is closed."""

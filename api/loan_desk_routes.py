@@ -6,24 +6,18 @@ Invariant: each names who acts, in the header `Clearhold-Actor` until there is a
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel
 from starlette.responses import Response
 
 from api import problems
 from api.body import validate
-from api.documentation import LOAN_ACTOR, accepted, answers, described, problems_of
-from api.identifiers import actor_of
+from api.loan_call import command_described, receive_from_person
 from api.loan_command_requests import ChargeBody, EmptyBody, NoteBody, PauseBody, RecoverBody, ReverseBody, WaiveBody
-from api.loan_command_routes import LOAN_PROBLEMS
 from api.loan_commands import LoanAction, command
 from api.loan_problems import INVALID_LOAN_TERMS, NO_MANDATE, NOT_REFERRED, PAYMENT_DECLINED, PAYOUT_NOT_RETURNED
 from api.loan_requests import mandate_of
-from api.loan_views import LoanView
-from api.money_call import MoneyCall, receive
-from api.problems import ProblemType
 from domain.loans.status import LoanStatus
 from workflows.loan import LoanWorkflow
 from workflows.loan_messages import (
@@ -41,26 +35,9 @@ from workflows.loan_messages import (
     WaiveCharge,
 )
 
-ACTOR_HEADER = "Clearhold-Actor"
-
 router = APIRouter(prefix="/v1/loans", tags=["lending"])
 
-
-def _described(body: type[BaseModel], outcome: str, *kinds: ProblemType, optional_body: bool = False) -> dict[str, Any]:
-    return {
-        "response_model": LoanView,
-        "responses": {
-            **answers(200, outcome, replayed=True),
-            **accepted(LoanView),
-            **problems_of(*LOAN_PROBLEMS, *kinds),
-        },
-        "openapi_extra": described(body, optional_body=optional_body, moves_money=True, parameters=(LOAN_ACTOR,)),
-    }
-
-
-async def _receive(request: Request, *, optional_body: bool = False) -> tuple[MoneyCall, str]:
-    call = await receive(request, optional_body=optional_body)
-    return call, actor_of(request, ACTOR_HEADER)
+_described = partial(command_described, by_person=True)
 
 
 @router.post(
@@ -71,7 +48,7 @@ async def _receive(request: Request, *, optional_body: bool = False) -> tuple[Mo
 )
 async def decline_loan_application(request: Request, loan_id: str) -> Response:
     """A person says no to an application that was referred, or whose applicant may be on a sanctions list."""
-    call, actor = await _receive(request, optional_body=True)
+    call, actor = await receive_from_person(request, optional_body=True)
     message = DeclineApplication(actor, validate(NoteBody, call.body).note)
     action = LoanAction(
         "be declined",
@@ -90,7 +67,7 @@ async def decline_loan_application(request: Request, loan_id: str) -> Response:
 )
 async def undo_loan_approval(request: Request, loan_id: str) -> Response:
     """Take back the approval of a loan that is not paid out: two persons must approve it again, or one declines it."""
-    call, actor = await _receive(request, optional_body=True)
+    call, actor = await receive_from_person(request, optional_body=True)
     message = UndoApproval(actor, validate(NoteBody, call.body).note)
     action = LoanAction("have its approval undone", LoanWorkflow.undo_approval, message)
     return await command(request, loan_id, call, action)
@@ -104,7 +81,7 @@ async def undo_loan_approval(request: Request, loan_id: str) -> Response:
 )
 async def undo_loan_disbursal(request: Request, loan_id: str) -> Response:
     """Take the money back from the borrower's wallet, as long as nothing was repaid or charged; interest is not earned."""
-    call, actor = await _receive(request, optional_body=True)
+    call, actor = await receive_from_person(request, optional_body=True)
     message = UndoDisbursal(actor, validate(NoteBody, call.body).note)
     action = LoanAction("have its payout undone", LoanWorkflow.undo_disbursal, message)
     return await command(request, loan_id, call, action)
@@ -118,7 +95,7 @@ async def undo_loan_disbursal(request: Request, loan_id: str) -> Response:
 )
 async def charge_loan(request: Request, loan_id: str) -> Response:
     """Charge a fee; a loan that is paid off is open again until it is paid."""
-    call, actor = await _receive(request)
+    call, actor = await receive_from_person(request)
     wanted = validate(ChargeBody, call.body)
     message = AddCharge(wanted.amount, actor, wanted.note)
     return await command(request, loan_id, call, LoanAction("be charged", LoanWorkflow.add_charge, message))
@@ -132,7 +109,7 @@ async def charge_loan(request: Request, loan_id: str) -> Response:
 )
 async def retry_loan_disbursement(request: Request, loan_id: str) -> Response:
     """Try again to pay out an approved loan whose payout failed, or the tranches of an active one that were withheld."""
-    call, actor = await _receive(request, optional_body=True)
+    call, actor = await receive_from_person(request, optional_body=True)
     validate(EmptyBody, call.body)
     action = LoanAction("be paid out", LoanWorkflow.retry_disbursement, RetryDisbursement(actor))
     return await command(request, loan_id, call, action)
@@ -146,7 +123,7 @@ async def retry_loan_disbursement(request: Request, loan_id: str) -> Response:
 )
 async def refund_loan_overpayment(request: Request, loan_id: str) -> Response:
     """Pay what was paid too much to the borrower's wallet; the loan is closed."""
-    call, actor = await _receive(request, optional_body=True)
+    call, actor = await receive_from_person(request, optional_body=True)
     validate(EmptyBody, call.body)
     action = LoanAction("refund an overpayment", LoanWorkflow.refund_overpayment, RefundOverpayment(actor))
     return await command(request, loan_id, call, action)
@@ -160,7 +137,7 @@ async def refund_loan_overpayment(request: Request, loan_id: str) -> Response:
 )
 async def reverse_loan_repayment(request: Request, loan_id: str) -> Response:
     """A chargeback or a return: the money went back, what it paid is owed again, a closed loan is open again."""
-    call, actor = await _receive(request)
+    call, actor = await receive_from_person(request)
     wanted = validate(ReverseBody, call.body)
     message = ReverseRepayment(wanted.repayment, actor, wanted.reason)
     return await command(
@@ -176,7 +153,7 @@ async def reverse_loan_repayment(request: Request, loan_id: str) -> Response:
 )
 async def waive_loan_charge(request: Request, loan_id: str) -> Response:
     """Give up an unpaid fee or penalty of an instalment."""
-    call, actor = await _receive(request)
+    call, actor = await receive_from_person(request)
     wanted = validate(WaiveBody, call.body)
     message = WaiveCharge(wanted.instalment, wanted.portion, wanted.amount, actor, wanted.note)
     return await command(request, loan_id, call, LoanAction("waive a charge", LoanWorkflow.waive_charge, message))
@@ -190,7 +167,7 @@ async def waive_loan_charge(request: Request, loan_id: str) -> Response:
 )
 async def pause_loan(request: Request, loan_id: str) -> Response:
     """Rest collections, late fees and penalty interest until a day."""
-    call, actor = await _receive(request)
+    call, actor = await receive_from_person(request)
     wanted = validate(PauseBody, call.body)
     message = PauseLoan(wanted.until, actor, wanted.note)
     return await command(request, loan_id, call, LoanAction("pause", LoanWorkflow.pause, message))
@@ -204,7 +181,7 @@ async def pause_loan(request: Request, loan_id: str) -> Response:
 )
 async def resume_loan(request: Request, loan_id: str) -> Response:
     """Go on before the pause is over."""
-    call, actor = await _receive(request, optional_body=True)
+    call, actor = await receive_from_person(request, optional_body=True)
     validate(EmptyBody, call.body)
     return await command(request, loan_id, call, LoanAction("resume", LoanWorkflow.resume, ResumeLoan(actor)))
 
@@ -217,7 +194,7 @@ async def resume_loan(request: Request, loan_id: str) -> Response:
 )
 async def charge_off_loan(request: Request, loan_id: str) -> Response:
     """Expect nothing any more: an accounting event; the borrower owes what they owed."""
-    call, actor = await _receive(request, optional_body=True)
+    call, actor = await receive_from_person(request, optional_body=True)
     message = ChargeOff(actor, validate(NoteBody, call.body).note)
     return await command(request, loan_id, call, LoanAction("be charged off", LoanWorkflow.charge_off, message))
 
@@ -232,7 +209,7 @@ async def charge_off_loan(request: Request, loan_id: str) -> Response:
 )
 async def recover_loan(request: Request, loan_id: str) -> Response:
     """Take money on a claim that was given up."""
-    call, actor = await _receive(request)
+    call, actor = await receive_from_person(request)
     wanted = validate(RecoverBody, call.body)
     message = Recover(wanted.amount, actor, mandate_of(wanted.source))
     return await command(request, loan_id, call, LoanAction("recover", LoanWorkflow.recover, message))

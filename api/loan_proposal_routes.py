@@ -15,14 +15,11 @@ from starlette.responses import Response
 from api import problems
 from api.body import validate
 from api.documentation import LOAN_ACTOR, accepted, answers, described, problems_of
-from api.identifiers import actor_of
+from api.loan_call import LOAN_PROBLEMS, command_described, receive_from_person
 from api.loan_command_requests import DecideProposalBody, NoteBody, RestructureBody
-from api.loan_command_routes import LOAN_PROBLEMS
 from api.loan_commands import LoanAction, command, propose
-from api.loan_desk_routes import ACTOR_HEADER
 from api.loan_problems import INVALID_LOAN_TERMS, NOT_REFERRED, PROPOSAL_NOT_OPEN, SECOND_PERSON_REQUIRED
 from api.loan_views import LoanView, ProposalView
-from api.money_call import receive
 from api.problems import ProblemType
 from domain.loans.proposals import ProposalKind
 from workflows.loan import LoanWorkflow
@@ -47,15 +44,8 @@ def _proposing(body: type[BaseModel], *kinds: ProblemType, optional_body: bool =
 
 
 def _deciding(outcome: str) -> dict[str, Any]:
-    return {
-        "response_model": LoanView,
-        "responses": {
-            **answers(200, outcome, replayed=True),
-            **accepted(LoanView),
-            **problems_of(*LOAN_PROBLEMS, PROPOSAL_NOT_OPEN, SECOND_PERSON_REQUIRED, NOT_REFERRED, INVALID_LOAN_TERMS),
-        },
-        "openapi_extra": described(DecideProposalBody, optional_body=True, moves_money=True, parameters=(LOAN_ACTOR,)),
-    }
+    kinds = (PROPOSAL_NOT_OPEN, SECOND_PERSON_REQUIRED, NOT_REFERRED, INVALID_LOAN_TERMS)
+    return command_described(DecideProposalBody, outcome, *kinds, optional_body=True, by_person=True)
 
 
 @router.post(
@@ -66,8 +56,8 @@ def _deciding(outcome: str) -> dict[str, Any]:
 )
 async def approve_loan_application(request: Request, loan_id: str) -> Response:
     """Propose that a referred application, or one with a weak sanctions match, goes on."""
-    call = await receive(request, optional_body=True)
-    actor, wanted = actor_of(request, ACTOR_HEADER), validate(NoteBody, call.body)
+    call, actor = await receive_from_person(request, optional_body=True)
+    wanted = validate(NoteBody, call.body)
     action = LoanAction("be approved", LoanWorkflow.approve_application, ApproveApplication(actor, wanted.note))
     return await propose(request, loan_id, call, action, ProposalKind.APPROVAL, actor)
 
@@ -83,8 +73,8 @@ async def restructure_loan(request: Request, loan_id: str) -> Response:
 
     Rescheduling closes the loan; its view then names, in `rescheduled_to`, the loan that takes its place.
     """
-    call = await receive(request)
-    actor, wanted = actor_of(request, ACTOR_HEADER), validate(RestructureBody, call.body)
+    call, actor = await receive_from_person(request)
+    wanted = validate(RestructureBody, call.body)
     message = RestructureLoan(wanted.change(), actor, wanted.note)
     action = LoanAction("restructure", LoanWorkflow.restructure, message)
     return await propose(request, loan_id, call, action, ProposalKind.RESTRUCTURE, actor)
@@ -98,8 +88,8 @@ async def restructure_loan(request: Request, loan_id: str) -> Response:
 )
 async def write_off_loan(request: Request, loan_id: str) -> Response:
     """Propose to give the claim up for good; it can still be recovered afterwards."""
-    call = await receive(request, optional_body=True)
-    actor, wanted = actor_of(request, ACTOR_HEADER), validate(NoteBody, call.body)
+    call, actor = await receive_from_person(request, optional_body=True)
+    wanted = validate(NoteBody, call.body)
     action = LoanAction("be written off", LoanWorkflow.write_off, WriteOff(actor, wanted.note))
     return await propose(request, loan_id, call, action, ProposalKind.WRITE_OFF, actor)
 
@@ -112,8 +102,8 @@ async def write_off_loan(request: Request, loan_id: str) -> Response:
 )
 async def undo_loan_write_off(request: Request, loan_id: str) -> Response:
     """Propose to claim again what was given up, interest and penalties since included; not once something was recovered."""
-    call = await receive(request, optional_body=True)
-    actor, wanted = actor_of(request, ACTOR_HEADER), validate(NoteBody, call.body)
+    call, actor = await receive_from_person(request, optional_body=True)
+    wanted = validate(NoteBody, call.body)
     action = LoanAction("have its write-off undone", LoanWorkflow.undo_write_off, UndoWriteOff(actor, wanted.note))
     return await propose(request, loan_id, call, action, ProposalKind.UNDO_WRITE_OFF, actor)
 
@@ -141,8 +131,8 @@ async def reject_loan_proposal(request: Request, loan_id: str, number: str) -> R
 
 
 async def _decide(request: Request, loan_id: str, number: str, *, approve: bool) -> Response:
-    call = await receive(request, optional_body=True)
-    actor, wanted = actor_of(request, ACTOR_HEADER), validate(DecideProposalBody, call.body)
+    call, actor = await receive_from_person(request, optional_body=True)
+    wanted = validate(DecideProposalBody, call.body)
     if not number.isascii() or not number.isdecimal() or not 0 < int(number[:9]) <= MAX_NUMBER:
         raise problems.not_found("proposal")
     message = CheckProposal(int(number), actor, approve=approve, note=wanted.note)

@@ -43,6 +43,7 @@ from api.loan_views import (
 from api.money_call import carry_out, receive
 from api.payment_presenter import to_json, transfer_view
 from api.problems import FieldError, Problem
+from api.resource import written_or_accepted
 from api.services import Services, services_of
 from domain.loans.loan import CLOSED, RUNNING
 from domain.loans.proposals import ProposalStatus
@@ -158,12 +159,8 @@ async def get_loan(request: Request, loan_id: str) -> Response:
     services = services_of(request)
     tenant_id = await services.authenticator.tenant_of(request)
     stored = await services.loans.loan(tenant_id, require_id("loan", loan_id))
-    body = await services.keys.accepted(tenant_id, loan_id) if stored is None else None
-    if stored is not None:
-        body = to_json(services.loan_presenter.stored(stored))
-    if body is None:
-        raise problems.not_found("loan", loan_id)
-    return Response(body, media_type="application/json")
+    view = None if stored is None else services.loan_presenter.stored(stored)
+    return await written_or_accepted(services, tenant_id, "loan", loan_id, view)
 
 
 @router.get(

@@ -31,6 +31,7 @@ from api.payment_presenter import to_json
 from api.payment_requests import CreatePayment
 from api.payment_views import LivePayment, PaymentPage, PaymentView, Timeline
 from api.problems import Problem
+from api.resource import written_or_accepted
 from api.services import Services, services_of
 from domain.payments.status import PaymentStatus
 from infra.postgres.ledger import MAX_PAGE as MAX_ENTRIES
@@ -153,12 +154,8 @@ async def get_payment(request: Request, payment_id: str) -> Response:
     services = services_of(request)
     tenant_id = await services.authenticator.tenant_of(request)
     stored = await services.payments.payment(tenant_id, require_id("payment", payment_id))
-    body = await services.keys.accepted(tenant_id, payment_id) if stored is None else None
-    if stored is not None:
-        body = to_json(services.presenter.stored(stored))
-    if body is None:
-        raise problems.not_found("payment", payment_id)
-    return Response(body, media_type="application/json")
+    view = None if stored is None else services.presenter.stored(stored)
+    return await written_or_accepted(services, tenant_id, "payment", payment_id, view)
 
 
 @router.get(

@@ -25,6 +25,7 @@ from api.money_call import carry_out, receive
 from api.payment_presenter import to_json
 from api.payment_requests import CreateRefund, ResolveRefundBody, ReviewRefund
 from api.payment_views import RefundList, RefundView
+from api.resource import written_or_accepted
 from api.services import services_of
 from domain import ids
 from workflows.messages import ResolveRefund, RetryReview
@@ -97,12 +98,8 @@ async def get_refund(request: Request, refund_id: str) -> Response:
     services = services_of(request)
     tenant_id = await services.authenticator.tenant_of(request)
     refund = await services.payments.refund(tenant_id, require_id("refund", refund_id))
-    body = await services.keys.accepted(tenant_id, refund_id) if refund is None else None
-    if refund is not None:
-        body = to_json(services.presenter.refund(refund))
-    if body is None:
-        raise problems.not_found("refund", refund_id)
-    return Response(body, media_type="application/json")
+    view = None if refund is None else services.presenter.refund(refund)
+    return await written_or_accepted(services, tenant_id, "refund", refund_id, view)
 
 
 @router.post(

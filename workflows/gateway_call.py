@@ -68,7 +68,7 @@ class GatewayCall:
         self._summary = summary
         self._on_unknown = on_unknown
         self._on_wait = on_wait
-        self._sent = 0
+        self._lost = 0
 
     async def send(self, *, first: bool) -> GatewayResult:
         """Send the request and return its definite answer, however long it takes to learn it.
@@ -77,19 +77,16 @@ class GatewayCall:
         the gateway is asked before anything is sent. Raises the activity's failure (rejected, unreachable, cancelled), or
         ApplicationError of type OUTCOME_UNKNOWN when the outcome could not be learned.
         """
-        result = await self._send_at_once() if first else None
-        if result is not None:
+        if first and (result := await self._send_at_once()) is not None:
             return result
         self._on_wait()
-        may_be_known = not first or self._sent > 0
         while True:
-            if may_be_known and (result := await self._inquire()) is not None:
+            if (self._lost or not first) and (result := await self._inquire()) is not None:
                 return result
-            if self._sent > MAX_RESENDS:
+            if self._lost > MAX_RESENDS:
                 break
             if (result := await self._send_visibly()) is not None:
                 return result
-            may_be_known = True
         raise ApplicationError(
             f"{self._gateway} neither answered nor remembers {self._request.key}, after {MAX_RESENDS} resends.",
             type=OUTCOME_UNKNOWN,
@@ -99,7 +96,6 @@ class GatewayCall:
     async def _send_at_once(self) -> GatewayResult | None:
         """Return the answer; None when there was none, or when nothing was sent."""
         try:
-            self._sent += 1
             return await workflow.execute_local_activity_method(
                 self._method,
                 args=[self._gateway, self._request],
@@ -108,16 +104,13 @@ class GatewayCall:
                 summary=self._summary,
             )
         except FailureError as failure:
-            if _type_of(failure) in NOTHING_SENT:
-                self._sent -= 1
-                return None
-            await self._require_unknown(failure)
+            if _type_of(failure) not in NOTHING_SENT:
+                await self._note_lost(failure)
             return None
 
     async def _send_visibly(self) -> GatewayResult | None:
         """Return the answer; None when there was none."""
         try:
-            self._sent += 1
             return await workflow.execute_activity_method(
                 self._method,
                 args=[self._gateway, self._request],
@@ -126,12 +119,14 @@ class GatewayCall:
                 summary=self._summary,
             )
         except ActivityError as failure:
-            await self._require_unknown(failure)
+            await self._note_lost(failure)
             return None
 
-    async def _require_unknown(self, failure: FailureError) -> None:
+    async def _note_lost(self, failure: FailureError) -> None:
+        """Count a request whose answer was lost; any other failure is raised."""
         if _type_of(failure) != OUTCOME_UNKNOWN:
             raise failure
+        self._lost += 1
         await self._on_unknown(str(_cause_of(failure)))
 
     async def _inquire(self) -> GatewayResult | None:

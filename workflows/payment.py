@@ -12,16 +12,15 @@ Invariants
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from temporalio import workflow
-from temporalio.exceptions import ApplicationError, is_cancelled_exception
+from temporalio.exceptions import is_cancelled_exception
 
 from domain.errors import DomainError
 from domain.payments.payment import Payment
 from domain.payments.status import PaymentStatus
+from workflows.command_queue import CommandQueue, as_failure
 from workflows.messages import (
     CancelPayment,
     CapturePayment,
@@ -38,14 +37,6 @@ from workflows.policies import MAX_WAITING_COMMANDS
 from workflows.saga import SAGA_FAILURES, shielded
 
 
-@dataclass
-class _Waiting:
-    """A command in the queue, and where its outcome goes."""
-
-    command: PaymentCommand
-    outcome: asyncio.Future[Payment]
-
-
 @workflow.defn
 class PaymentWorkflow:
     """One payment; its id is the workflow's id."""
@@ -54,8 +45,7 @@ class PaymentWorkflow:
     def __init__(self, order: PaymentOrder) -> None:
         self._process = PaymentProcess(order)
         self._timers = order.timers
-        self._queue: deque[_Waiting] = deque()
-        self._current: _Waiting | None = None
+        self._queue: CommandQueue[PaymentCommand, Payment] = CommandQueue(MAX_WAITING_COMMANDS)
         self._waits_for = ""
         self._deadline: datetime | None = None
         self._settled = False
@@ -71,12 +61,13 @@ class PaymentWorkflow:
             except SAGA_FAILURES as failure:
                 cancelled = cancelled or isinstance(failure, asyncio.CancelledError) or is_cancelled_exception(failure)
                 await shielded(self._process.undo.after_failure(failure))
-            self._answer_current()
+            self._settled = True
+            self._queue.answer(self._process.payment)
             if self._process.payment.status.is_final:
                 break
             step = self._take_next_command()
         self._show("")
-        self._refuse_waiting()
+        self._queue.close(self._process.payment, self._process.check)
         await workflow.wait_condition(workflow.all_handlers_finished)
         if cancelled:
             raise asyncio.CancelledError
@@ -90,7 +81,7 @@ class PaymentWorkflow:
         try:
             self._process.check(command)
         except DomainError as refusal:
-            self._answer_current(refusal)
+            self._queue.refuse(refusal)
             return
         await self._process.act_on(command)
 
@@ -105,8 +96,7 @@ class PaymentWorkflow:
         finally:
             self._deadline = None
             self._waits_for = ""
-        self._current = self._queue.popleft()
-        return self._current.command
+        return self._queue.take()
 
     def _what_to_wait_for(self) -> tuple[str, timedelta | None, str]:
         """Return what the payment waits for, how long, and what happens when that time is over."""
@@ -125,48 +115,19 @@ class PaymentWorkflow:
                 return "an operator: send the update `retry` or `resolve`", None, ""
         return "the client to confirm, with a payment method", self._timers.abandon_after, "the payment is canceled"
 
-    def _answer_current(self, refusal: DomainError | None = None) -> None:
-        self._settled = True
-        waiting, self._current = self._current, None
-        if waiting is not None and not waiting.outcome.done():
-            if refusal is None:
-                waiting.outcome.set_result(self._process.payment)
-            else:
-                waiting.outcome.set_exception(_as_failure(refusal))
-
-    def _refuse_waiting(self) -> None:
-        for waiting in self._queue:
-            try:
-                self._process.check(waiting.command)
-            except DomainError as refusal:
-                waiting.outcome.set_exception(_as_failure(refusal))
-            else:
-                waiting.outcome.set_result(self._process.payment)
-        self._queue.clear()
-
     def _show(self, waits_for: str, afterwards: str = "") -> None:
         process = self._process
         process.journal.show(waits_for, self._deadline, process.undo.saga.names, afterwards)
 
-    async def _ask(self, command: PaymentCommand) -> Payment:
-        waiting = _Waiting(command, asyncio.get_running_loop().create_future())
-        self._queue.append(waiting)
-        return await waiting.outcome
-
     def _validate(self, command: PaymentCommand) -> None:
         """Say no at once where waiting could not help. While a step runs, a command waits for its turn instead."""
-        if len(self._queue) >= MAX_WAITING_COMMANDS:
-            raise ApplicationError(
-                f"{MAX_WAITING_COMMANDS} commands wait for this payment already.",
-                type="too_many_commands",
-                non_retryable=True,
-            )
+        self._queue.require_room()
         idle = bool(self._waits_for) and not self._queue
         if idle or self._process.payment.status.is_final:
             try:
                 self._process.check(command)
             except DomainError as refusal:
-                raise _as_failure(refusal) from refusal
+                raise as_failure(refusal) from refusal
 
     # What a client may send
 
@@ -179,7 +140,7 @@ class PaymentWorkflow:
     @workflow.update
     async def confirm(self, command: ConfirmPayment) -> Payment:
         """Begin an attempt, with another payment method if one is given, and return how it went."""
-        return await self._ask(command)
+        return await self._queue.ask(command)
 
     @confirm.validator
     def _validate_confirm(self, command: ConfirmPayment) -> None:
@@ -188,7 +149,7 @@ class PaymentWorkflow:
     @workflow.update
     async def capture(self, command: CapturePayment) -> Payment:
         """Capture part or all of what is authorized."""
-        return await self._ask(command)
+        return await self._queue.ask(command)
 
     @capture.validator
     def _validate_capture(self, command: CapturePayment) -> None:
@@ -197,7 +158,7 @@ class PaymentWorkflow:
     @workflow.update
     async def cancel(self, command: CancelPayment) -> Payment:
         """Give up what is not captured."""
-        return await self._ask(command)
+        return await self._queue.ask(command)
 
     @cancel.validator
     def _validate_cancel(self, command: CancelPayment) -> None:
@@ -208,7 +169,7 @@ class PaymentWorkflow:
     @workflow.update
     async def retry(self, command: RetryReview) -> Payment:
         """Try again to undo what could not be undone."""
-        return await self._ask(command)
+        return await self._queue.ask(command)
 
     @retry.validator
     def _validate_retry(self, command: RetryReview) -> None:
@@ -217,7 +178,7 @@ class PaymentWorkflow:
     @workflow.update
     async def resolve(self, command: ResolveReview) -> Payment:
         """Close a review with the outcome found at the gateway."""
-        return await self._ask(command)
+        return await self._queue.ask(command)
 
     @resolve.validator
     def _validate_resolve(self, command: ResolveReview) -> None:
@@ -235,7 +196,3 @@ class PaymentWorkflow:
             process.undo.saga.names,
             len(self._queue),
         )
-
-
-def _as_failure(refusal: DomainError) -> ApplicationError:
-    return ApplicationError(str(refusal), refusal.advice, type=refusal.code, non_retryable=True)

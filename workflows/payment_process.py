@@ -138,17 +138,17 @@ class PaymentProcess:
         reserved = await self._reserve(payment, payment, (operation,))
         if not reserved.booked:
             return
-        if not reserved.is_new and await self.undo.take_over():
+        if not reserved.is_new:
+            await self.undo.take_over()
             payment = self.payment
             if payment.status is not PaymentStatus.PROCESSING:  # the lost run had come to the end of this attempt
                 return
+            self.undo.expect_authorization()  # it may have been sent, also when this run stops here
 
         automatic = payment.capture_method is CaptureMethod.AUTOMATIC
         what = f"{'Authorize and capture' if automatic else 'Authorize'} {payment.money}"
-        if reserved.is_new:
-            self.journal.stop_if_cancelled()
+        self.journal.stop_if_cancelled()
         self.undo.expect_authorization()
-        self.journal.stop_if_cancelled()  # after a task that was lost: it may have authorized
         self._show(f"{what} at {payment.gateway}")
         request = AuthorizeRequest(
             key,
