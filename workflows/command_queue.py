@@ -12,6 +12,7 @@ from contextvars import Context, copy_context
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
 from domain.errors import DomainError
@@ -25,6 +26,7 @@ TOO_MANY_COMMANDS = "too_many_commands"
 
 @dataclass
 class _Waiting(Generic[Command, Answer]):
+    id: str
     command: Command
     outcome: asyncio.Future[Answer]
     context: Context
@@ -42,6 +44,11 @@ class CommandQueue(Generic[Command, Answer]):
         return len(self._line)
 
     @property
+    def current_id(self) -> str:
+        """The id of the command under way, which is its update's and so its client's; empty when there is none."""
+        return self._current.id if self._current is not None else ""
+
+    @property
     def is_idle(self) -> bool:
         """Whether no command waits and none is being carried out."""
         return self._current is None and not self._line
@@ -54,9 +61,9 @@ class CommandQueue(Generic[Command, Answer]):
             )
 
     async def ask(self, command: Command) -> Answer:
-        """Put a command in line and return its outcome; raises ApplicationError when it is refused."""
+        """Put the command of this update in line and return its outcome; raises ApplicationError when it is refused."""
         waiting: _Waiting[Command, Answer] = _Waiting(
-            command, asyncio.get_running_loop().create_future(), copy_context()
+            update_id(), command, asyncio.get_running_loop().create_future(), copy_context()
         )
         self._line.append(waiting)
         return await waiting.outcome
@@ -95,6 +102,12 @@ class CommandQueue(Generic[Command, Answer]):
             else:
                 waiting.outcome.set_result(outcome)
         self._line.clear()
+
+
+def update_id() -> str:
+    """Return the id of the update that is being handled: it comes from its client's idempotency key. Empty outside of one."""
+    info = workflow.current_update_info()
+    return info.id if info is not None else ""
 
 
 def as_failure(refusal: DomainError | ApplicationError) -> ApplicationError:

@@ -21,7 +21,7 @@ from temporalio import workflow
 from domain.errors import DomainError
 from domain.loans.charges import charge_penalties
 from domain.loans.loan import CLOSED, ENDED, RUNNING, Loan
-from workflows.command_queue import as_failure
+from workflows.command_queue import as_failure, update_id
 from workflows.loan_messages import (
     AcceptOffer,
     AddCharge,
@@ -109,21 +109,18 @@ class LoanWorkflow:
 
     async def _ask(self, command: LoanCommand) -> Loan:
         """Put a command in line, once: a repeated one, of this run or an earlier, is answered with the loan as it is."""
-        info = workflow.current_update_info()
-        update_id = info.id if info is not None else ""
-        if update_id in self._process.journal.state.recent_updates:
+        if update_id() in self._process.journal.state.recent_updates:
             return self._loan
         answer = await self._process.queue.ask(command)
         state = self._process.journal.state
-        recent = (*state.recent_updates, update_id)[-MAX_RECENT_UPDATES:]
+        recent = (*state.recent_updates, update_id())[-MAX_RECENT_UPDATES:]
         self._process.journal.state = replace(state, recent_updates=recent)
         return answer
 
     def _validate(self, command: LoanCommand) -> None:
         """Say no at once where waiting could not help. While something is under way, a command waits for its turn."""
         self._process.queue.require_room()
-        info = workflow.current_update_info()
-        if info is not None and info.id in self._process.journal.state.recent_updates:
+        if update_id() in self._process.journal.state.recent_updates:
             return
         if (
             self._process.waits_for and not self._process.queue and not self._process.must_move()

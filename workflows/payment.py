@@ -20,7 +20,7 @@ from temporalio.exceptions import is_cancelled_exception
 from domain.errors import DomainError
 from domain.payments.payment import Payment
 from domain.payments.status import PaymentStatus
-from workflows.command_queue import CommandQueue, as_failure
+from workflows.command_queue import CommandQueue, as_failure, update_id
 from workflows.messages import (
     CancelPayment,
     CapturePayment,
@@ -78,12 +78,9 @@ class PaymentWorkflow:
         self._process.journal.stop_if_cancelled()
         command = await self._next_command()
         self._show("")
-        try:
-            self._process.check(command)
-        except DomainError as refusal:
+        refusal = await self._process.carry_out(command, self._queue.current_id)
+        if refusal is not None:
             self._queue.refuse(refusal)
-            return
-        await self._process.act_on(command)
 
     async def _next_command(self) -> PaymentCommand:
         self._waits_for, patience, afterwards = self._what_to_wait_for()
@@ -122,6 +119,8 @@ class PaymentWorkflow:
     def _validate(self, command: PaymentCommand) -> None:
         """Say no at once where waiting could not help. While a step runs, a command waits for its turn instead."""
         self._queue.require_room()
+        if self._process.has_carried_out(update_id()):
+            return
         idle = bool(self._waits_for) and not self._queue
         if idle or self._process.payment.status.is_final:
             try:

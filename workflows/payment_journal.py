@@ -114,12 +114,7 @@ class PaymentJournal:
             amount_minor=amount_minor,
             reference=reference,
         )
-        if not outcome.booked:
-            raise ApplicationError(
-                f"The ledger refused the booking: {outcome.result}. {outcome.detail}".strip(),
-                type=LEDGER_REFUSED,
-                non_retryable=True,
-            )
+        require_booked(outcome)
 
     async def write_unknown(self, operation: Operation, reason: str) -> None:
         """Write that no answer came to an operation."""
@@ -200,3 +195,13 @@ class PaymentJournal:
         if payment.failure_message:
             lines.append(f"Last: {payment.failure_message}")
         workflow.set_current_details("\n\n".join([*lines, DETAILS_END]))
+
+
+def require_booked(outcome: RecordOutcome) -> None:
+    """Raise ApplicationError of type LEDGER_REFUSED when a record does not stand."""
+    if not outcome.booked:
+        raise ApplicationError(
+            f"The ledger refused the booking: {outcome.result}. {outcome.detail}".strip(),
+            type=LEDGER_REFUSED,
+            non_retryable=True,
+        )

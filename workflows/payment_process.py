@@ -9,20 +9,17 @@ Invariants
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 from temporalio import workflow
-from temporalio.exceptions import ApplicationError
 
 from activities.gateway import GatewayActivities
-from activities.gateway_port import AuthorizeRequest, CaptureMode, CaptureRequest, GatewayOutcome, GatewayResult
+from activities.gateway_port import AuthorizeRequest, CaptureMode, GatewayOutcome, GatewayResult
 from activities.payment_book import PaymentBookActivities
-from domain.ids import effect_key
+from domain.errors import DomainError
 from domain.payments import booking, explain
 from domain.payments.payment import MAX_ATTEMPTS, CaptureMethod, Payment, PaymentKind
-from domain.payments.record import Operation, RecordOutcome
-from domain.payments.status import OperationAction, OperationKind, PaymentAction, PaymentStatus
-from workflows.gateway_call import GatewayCall, GatewayMethod
+from domain.payments.record import Operation, RecordOutcome, authorization_of
+from domain.payments.status import OperationAction, PaymentAction, PaymentStatus
 from workflows.messages import (
     CancelPayment,
     CapturePayment,
@@ -33,12 +30,11 @@ from workflows.messages import (
     ResolveReview,
     RetryReview,
 )
+from workflows.payment_capture import PaymentCapture
+from workflows.payment_gateway import PaymentGateway
 from workflows.payment_journal import PaymentJournal
 from workflows.payment_undo import PaymentUndo
 from workflows.policies import HOLD_GRACE
-
-CAPTURE_DECLINED = "CaptureDeclined"
-"""Failure type: the gateway will not capture what it authorized. What is not captured is undone."""
 
 
 class PaymentProcess:
@@ -47,6 +43,8 @@ class PaymentProcess:
     def __init__(self, order: PaymentOrder) -> None:
         self.journal = PaymentJournal(order.payment)
         self.undo = PaymentUndo(self.journal)
+        self._gateway = PaymentGateway(self.journal, self.undo.saga)
+        self._capture = PaymentCapture(self.journal, self.undo, self._gateway)
         self._lifetime = order.timers.authorization_lifetime
         self._patience = max(order.timers.abandon_after, order.timers.challenge_timeout)
 
@@ -74,13 +72,36 @@ class PaymentProcess:
             case ResolveReview(outcome=outcome, note=note):
                 payment.resolved(outcome, note)
 
-    async def act_on(self, command: PaymentCommand) -> None:
-        """Carry out a command that `check` let pass."""
+    def has_carried_out(self, command_id: str) -> bool:
+        """Tell whether the payment as written is where this command brought it, in this run or in one that was lost."""
+        return command_id in self.payment.commands
+
+    async def carry_out(self, command: PaymentCommand, command_id: str) -> DomainError | None:
+        """Carry out a command, once; or return why it is not allowed now, before anything of it happened.
+
+        A step that meets what a lost run had written in its place takes over that run's row and does nothing of its own: then the
+        command, unless it was that run's, is looked at again.
+        """
+        while True:
+            if isinstance(command, CapturePayment) and self.payment.is_being_captured:
+                await self._capture.finish(command, command_id)
+            if self.has_carried_out(command_id):
+                return None
+            try:
+                self.check(command)
+            except DomainError as refusal:
+                return refusal
+            await self._act_on(command, command_id)
+            if not isinstance(command, ConfirmPayment | CapturePayment):  # these alone are remembered
+                return None
+
+    async def _act_on(self, command: PaymentCommand, command_id: str) -> None:
         match command:
             case ConfirmPayment(payment_method=method):
-                await self.attempt(self.payment if method is None else self.payment.attach(method))
+                payment = self.payment if method is None else self.payment.attach(method)
+                await self.attempt(payment.taking(command_id))
             case CapturePayment(amount_minor=amount, final=final):
-                await self.capture(self.payment.amount_capturable_minor if amount is None else amount, final=final)
+                await self._capture.begin(amount, final=final, command_id=command_id)
             case CancelPayment(reason=reason):
                 await self.undo.close(lambda payment: payment.canceled(reason))
             case ElapsedDeadline():
@@ -129,29 +150,23 @@ class PaymentProcess:
             entry=booking.transfer(payment),
             amount_minor=payment.amount_minor,
         )
-        if not outcome.booked:
-            await self._refuse(payment, outcome)
+        await self._refuse_unless_it_stands(payment, outcome)
 
     async def _charge_card(self, payment: Payment) -> None:
-        key = effect_key(payment.id, "authorize", payment.attempt)
-        operation = Operation(key, payment.id, OperationKind.AUTHORIZE, payment.amount_minor)
-        reserved = await self._reserve(payment, payment, (operation,))
-        if not reserved.booked:
+        reserved = await self._reserve(payment, payment, (authorization_of(payment),))
+        payment = self.payment
+        if payment.status is not PaymentStatus.PROCESSING:  # refused, or a lost run had come to the end of this attempt
             return
+        operation = authorization_of(payment)
         if not reserved.is_new:
-            await self.undo.take_over()
-            payment = self.payment
-            if payment.status is not PaymentStatus.PROCESSING:  # the lost run had come to the end of this attempt
-                return
             self.undo.expect_authorization()  # it may have been sent, also when this run stops here
-
         automatic = payment.capture_method is CaptureMethod.AUTOMATIC
         what = f"{'Authorize and capture' if automatic else 'Authorize'} {payment.money}"
         self.journal.stop_if_cancelled()
         self.undo.expect_authorization()
-        self._show(f"{what} at {payment.gateway}")
+        self._gateway.show(f"{what} at {payment.gateway}")
         request = AuthorizeRequest(
-            key,
+            operation.key,
             payment.id,
             payment.amount_minor,
             payment.currency,
@@ -159,7 +174,7 @@ class PaymentProcess:
             CaptureMode.AUTOMATIC if automatic else CaptureMode.MANUAL,
             payment.challenge_id,
         )
-        result = await self._call(GatewayActivities.authorize, request, what, operation).send(first=reserved.is_new)
+        result = await self._gateway.send(GatewayActivities.authorize, request, what, operation, first=reserved.is_new)
         if result.outcome is not GatewayOutcome.APPROVED:
             await self._end_attempt(operation, result)
         elif automatic:
@@ -179,9 +194,7 @@ class PaymentProcess:
             operations=operations,
             amount_minor=payment.amount_minor,
         )
-        if not outcome.booked:
-            self.undo.saga.forget()
-            await self._refuse(payment, outcome)
+        await self._refuse_unless_it_stands(payment, outcome)
         return outcome
 
     def _hold_expiry(self, payment: Payment) -> datetime:
@@ -242,86 +255,6 @@ class PaymentProcess:
         )
         self.undo.saga.forget()
 
-    async def capture(self, amount_minor: int, *, final: bool) -> None:
-        """Capture part or all of the authorization: at the gateway first, then in the ledger."""
-        captured_before = self.payment.amount_captured_minor
-        payment = self.payment.begin_capture(amount_minor)
-        closes = final or amount_minor == self.payment.amount_capturable_minor
-        if payment.kind is PaymentKind.WALLET:
-            await self._book_capture(payment, closes=closes, operations=(), reference=None)
-            return
-        amount = explain.amount(amount_minor, payment.currency)
-        key = effect_key(payment.id, "capture", payment.captures)
-        operation = Operation(key, payment.id, OperationKind.CAPTURE, amount_minor)
-        self.journal.step = f"capturing {amount} at {payment.gateway}"
-        self.undo.expect_capture()
-        noted = await self.journal.write(
-            PaymentBookActivities.note_progress,
-            payment,
-            "capture_requested",
-            f"Capture of {amount} requested",
-            operations=(operation,),
-            amount_minor=amount_minor,
-        )
-        if not noted.is_new and await self.undo.take_over() and not self.payment.pending_capture_minor:
-            await self._capture_what_is_left(self.payment.amount_captured_minor - captured_before, amount_minor, final)
-            return
-        self.journal.stop_if_cancelled()
-        self._show(self.journal.step)
-        request = CaptureRequest(
-            key, payment.id, payment.gateway_reference or "", amount_minor, payment.currency, closes
-        )
-        call = self._call(GatewayActivities.capture, request, f"Capture {amount}", operation)
-        result = await call.send(first=noted.is_new)
-        if result.outcome is not GatewayOutcome.APPROVED:
-            raise ApplicationError(
-                f"{payment.gateway} declined the capture: {result.decline_code}.",
-                type=CAPTURE_DECLINED,
-                non_retryable=True,
-            )
-        done = operation.after(OperationAction.SUCCEED, result.operation_reference)
-        await self._book_capture(self.payment, closes=closes, operations=(done,), reference=result.operation_reference)
-
-    async def _capture_what_is_left(self, done_minor: int, amount_minor: int, final: bool) -> None:
-        """A lost run had made a capture. If it was another than this one, whose client never came back, this one follows."""
-        if done_minor != amount_minor and amount_minor <= self.payment.amount_capturable_minor:
-            await self.capture(amount_minor, final=final)
-
-    async def _book_capture(
-        self, payment: Payment, *, closes: bool, operations: tuple[Operation, ...], reference: str | None
-    ) -> None:
-        amount = explain.amount(payment.pending_capture_minor, payment.currency)
-        self.journal.step = f"booking {amount}"
-        await self.journal.write_or_fail(
-            PaymentBookActivities.book_payment,
-            payment.captured(payment.pending_capture_minor, final=closes),
-            "captured",
-            f"{amount} captured; book it",
-            entry=booking.book_capture(payment, payment.pending_capture_minor, final=closes),
-            operations=operations,
-            amount_minor=payment.pending_capture_minor,
-            reference=reference,
-        )
-        self.undo.capture_is_booked()
-
-    def _call(self, method: GatewayMethod, request: Any, summary: str, operation: Operation) -> GatewayCall:
-        return GatewayCall(
-            method,
-            self.payment.gateway,
-            request,
-            summary,
-            on_unknown=lambda reason: self._note_unknown(operation, reason),
-            on_wait=self.journal.publish,
-        )
-
-    async def _note_unknown(self, operation: Operation, reason: str) -> None:
-        await self.journal.write_unknown(operation, reason)
-        self._show(self.journal.step)
-
-    def _show(self, step: str) -> None:
-        self.journal.step = step
-        self.journal.show("", None, self.undo.saga.names)
-
     async def _give_up_waiting(self) -> None:
         match self.payment.status:
             case PaymentStatus.REQUIRES_CAPTURE:
@@ -331,6 +264,11 @@ class PaymentProcess:
                 await self.undo.close(lambda payment: payment.failed("authentication_timeout", unanswered))
             case _:
                 await self.undo.close(lambda payment: payment.canceled("abandoned"))
+
+    async def _refuse_unless_it_stands(self, payment: Payment, outcome: RecordOutcome) -> None:
+        if not await self.undo.was_overtaken(outcome) and not outcome.booked:
+            self.undo.saga.forget()
+            await self._refuse(payment, outcome)
 
     async def _refuse(self, payment: Payment, outcome: RecordOutcome) -> None:
         """The ledger or a limit said no before any money moved: like a decline when other money could do, else the end."""

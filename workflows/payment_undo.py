@@ -21,7 +21,7 @@ from domain.ids import effect_key
 from domain.ledger.entries import LedgerResult
 from domain.payments import booking
 from domain.payments.payment import Payment, PaymentKind
-from domain.payments.record import Operation
+from domain.payments.record import Operation, RecordOutcome, authorization_of, capture_of
 from domain.payments.status import OperationAction, OperationKind, OperationStatus, PaymentStatus
 from workflows.gateway_call import undo
 from workflows.messages import ResolveReview, RetryReview
@@ -50,6 +50,10 @@ NOTHING_TO_RELEASE = frozenset(
     }
 )
 """Answers to a release that finds no live hold: there is nothing to do."""
+
+
+OVERTAKEN = (LedgerResult.EXISTS, LedgerResult.EXISTS_WITH_DIFFERENT_CONTENT)
+"""Answers to a record whose step was written before."""
 
 
 class PaymentUndo:
@@ -133,9 +137,12 @@ class PaymentUndo:
                 lambda payment: payment.failed("workflow_terminated", "The workflow was terminated; all was undone.")
             )
 
-    async def take_over(self) -> bool:
-        """Take over the row of a run that was lost, if it says more, with the compensations it stands for."""
-        if not await self._journal.adopt_written():
+    async def was_overtaken(self, outcome: RecordOutcome) -> bool:
+        """Tell whether a run that was lost had written more, or another step in place of this one.
+
+        Then its row is taken over, with the compensations it stands for.
+        """
+        if outcome.result not in OVERTAKEN or not await self._journal.adopt_written():
             return False
         self.saga.forget()
         if self._journal.payment.status in _TO_UNDO:
@@ -227,11 +234,9 @@ class PaymentUndo:
         payment = self._journal.payment
         if payment.kind is not PaymentKind.CARD or payment.attempt == 0:
             return []
-        key = effect_key(payment.id, "authorize", payment.attempt)
-        asked = [Operation(key, payment.id, OperationKind.AUTHORIZE, payment.amount_minor)]
+        asked = [authorization_of(payment)]
         if payment.pending_capture_minor:
-            key = effect_key(payment.id, "capture", payment.captures)
-            asked.append(Operation(key, payment.id, OperationKind.CAPTURE, payment.pending_capture_minor))
+            asked.append(capture_of(payment))
         noted = (self._journal.operations.get(operation.key, operation) for operation in asked)
         return [each for each in noted if each.status in (OperationStatus.PENDING, OperationStatus.UNKNOWN)]
 

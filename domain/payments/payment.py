@@ -41,7 +41,8 @@ class Payment:
 
     `debit_account` pays and `credit_account` is paid; for a card the debit account is the gateway's clearing account.
     `attempt` numbers the tries to authorize, `captures` the captures begun; both are part of effect keys. While a capture is
-    under way, `pending_capture_minor` is its amount. `trace_id` is the trace of the call that created it.
+    under way, `pending_capture_minor` is its amount. `trace_id` is the trace of the call that created it. `commands` are the ids
+    of the clients' commands that captured or confirmed: whoever meets one of them again knows that it was carried out.
     """
 
     tenant_id: str
@@ -72,6 +73,7 @@ class Payment:
     review_reason: str | None = None
     expires_at: datetime | None = None
     trace_id: str | None = None
+    commands: tuple[str, ...] = ()
     version: int = 1
 
     @property
@@ -86,6 +88,11 @@ class Payment:
             return 0
         return self.amount_authorized_minor - self.amount_captured_minor
 
+    @property
+    def is_being_captured(self) -> bool:
+        """Whether a capture was begun and not brought to its end."""
+        return self.status is PaymentStatus.REQUIRES_CAPTURE and self.pending_capture_minor > 0
+
     def _move(self, action: PaymentAction) -> Payment:
         after = PAYMENT_TRANSITIONS.after(self.status, action)
         return replace(self, status=after, version=self.version + 1)
@@ -93,6 +100,10 @@ class Payment:
     def require(self, action: PaymentAction) -> None:
         """Raise IllegalTransition when the action is not allowed now."""
         PAYMENT_TRANSITIONS.after(self.status, action)
+
+    def taking(self, command_id: str) -> Payment:
+        """Remember the command that brings about this change; bounded, since captures and attempts are."""
+        return replace(self, commands=(*self.commands, command_id)) if command_id else self
 
     def attach(self, payment_method: str) -> Payment:
         """Name the card token, or the wallet's account, to pay with."""

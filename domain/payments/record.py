@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from domain.ids import effect_key
 from domain.ledger.entries import JournalEntry
 from domain.payments.payment import Payment
 from domain.payments.status import OPERATION_TRANSITIONS, OperationAction, OperationKind, OperationStatus
@@ -36,6 +37,18 @@ class Operation:
             reference or self.gateway_reference,
             error,
         )
+
+
+def authorization_of(payment: Payment) -> Operation:
+    """Return the request for the present attempt's authorization, as it stands before its answer."""
+    key = effect_key(payment.id, "authorize", payment.attempt)
+    return Operation(key, payment.id, OperationKind.AUTHORIZE, payment.amount_minor)
+
+
+def capture_of(payment: Payment) -> Operation:
+    """Return the request for the capture that is under way, as it stands before its answer."""
+    key = effect_key(payment.id, "capture", payment.captures)
+    return Operation(key, payment.id, OperationKind.CAPTURE, payment.pending_capture_minor)
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ PAYMENT_COLUMNS = """
     tenant_id, id, kind, amount_minor, currency, capture_method, debit_account, credit_account, created_at, status,
     gateway, payment_method, customer, description, metadata, attempts_allowed, attempt, captures,
     pending_capture_minor, amount_authorized_minor, amount_captured_minor, gateway_reference, challenge_id,
-    failure_code, failure_message, review_reason, expires_at, trace_id, version
+    failure_code, failure_message, review_reason, expires_at, trace_id, commands, version
 """
 """What `payment_from_row` takes."""
 
@@ -42,6 +42,7 @@ def payment_from_row(**row: Any) -> Payment:
     """Build a payment from the columns of its row."""
     row["kind"] = PaymentKind(row["kind"])
     row["status"] = PaymentStatus(row["status"])
+    row["commands"] = tuple(row["commands"])
     row["capture_method"] = CaptureMethod(row["capture_method"])
     return Payment(**row)
 

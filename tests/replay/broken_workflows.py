@@ -111,15 +111,15 @@ class ActivityRetyped(PaymentWorkflow):
     async def run(self, order: PaymentOrder) -> Payment:
         process = self._process
 
-        async def capture(amount_minor: int, *, final: bool) -> None:
-            payment = process.payment.begin_capture(amount_minor)
+        async def begin(amount_minor: int | None, *, final: bool, command_id: str) -> None:
+            payment = process.payment.begin_capture(amount_minor or process.payment.amount_capturable_minor)
             await process.journal.write(PaymentBookActivities.note_progress, payment, "capture_requested", "")
             request = VoidRequest(payment.id, payment.id, payment.gateway_reference or "")
             await workflow.execute_activity_method(
                 GatewayActivities.void, args=[payment.gateway, request], start_to_close_timeout=TIMEOUT
             )
 
-        process.capture = capture  # type: ignore[method-assign]
+        process._capture.begin = begin  # type: ignore[method-assign]
         return await super().run(order)
 
 

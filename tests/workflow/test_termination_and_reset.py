@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import permutations
 
 import pytest
+from temporalio.client import WorkflowUpdateFailedError, WorkflowUpdateStage
+from temporalio.exceptions import ApplicationError
 
+from domain.payments.payment import CaptureMethod, Payment, PaymentKind
 from domain.payments.refund import RefundStatus
 from domain.payments.status import PaymentStatus
 from tests.support.fake_gateway import Fault
-from tests.support.payment_world import PaymentWorld, card_payment
+from tests.support.payment_world import PaymentHandle, PaymentWorld, card_payment, wallet_payment
 from tests.workflow.meanwhile import (
     OPERATOR,
     WAIT_S,
@@ -159,31 +163,104 @@ async def test_a_capture_whose_first_run_was_lost_after_it_was_booked_is_booked_
     world.assert_books_agree()
 
 
-@pytest.mark.parametrize(("amount", "total"), [(1000, 1000), (500, 1500), (2000, 1000)])
-async def test_a_capture_that_was_lost_with_its_command_is_taken_over_by_the_next(
-    world: PaymentWorld, amount: int, total: int
+async def capture(handle: PaymentHandle, command_id: str, amount: int) -> Payment | str:
+    """Send a capture under an id, as a client does under its key; return the payment, or the code of the refusal."""
+    try:
+        return await handle.execute_update(PaymentWorkflow.capture, CapturePayment(amount, final=False), id=command_id)
+    except WorkflowUpdateFailedError as refused:
+        return str(refused.cause.type) if isinstance(refused.cause, ApplicationError) else str(refused.cause)
+
+
+@pytest.fixture(params=[PaymentKind.CARD, PaymentKind.WALLET])
+async def authorized(world: PaymentWorld, request: pytest.FixtureRequest) -> PaymentHandle:
+    """A payment of 29.33 that waits for its captures."""
+    if request.param is PaymentKind.CARD:
+        return (await world.authorized())[1]
+    world.book.funds["payer"] = 5000
+    return world.handle((await world.pay(wallet_payment(capture_method=CaptureMethod.MANUAL))).id)
+
+
+@pytest.mark.parametrize("order", [*permutations(["one", "two", "three", "new"])])
+async def test_captures_lost_with_their_commands_are_made_once_each_in_whatever_order_they_come_again(
+    world: PaymentWorld, authorized: PaymentHandle, order: tuple[str, ...]
 ) -> None:
-    """Its client got no answer and never came back. The same amount counts as the same capture; another one follows it."""
-    payment, handle = await world.authorized()
-    await handle.execute_update(PaymentWorkflow.capture, CapturePayment(1000, final=False))
-    again = await reset(world, payment.id, 1, updates_again=False)
-    captured = await again.execute_update(PaymentWorkflow.capture, CapturePayment(amount, final=False))
-    assert captured == world.book.payments[payment.id]
-    assert captured.status is S.REQUIRES_CAPTURE
-    assert captured.amount_captured_minor == world.gateway.net_captured == world.book.posted["merchant"] == total
+    """All three were done, and then Temporal forgot them: each is known by its id, and a new one is a capture of its own."""
+    amounts = {"one": 500, "two": 500, "three": 700, "new": 500}
+    for command_id in ("one", "two", "three"):
+        await capture(authorized, command_id, amounts[command_id])
+    again = await reset(world, authorized.id, 0, updates_again=False)
+    for command_id in order:
+        answer = await capture(again, command_id, amounts[command_id])
+        assert isinstance(answer, Payment)
+        assert answer == world.book.payments[authorized.id]
+    row = world.book.payments[authorized.id]
+    assert row.amount_captured_minor == world.book.posted["merchant"] == sum(amounts.values())
     await again.execute_update(PaymentWorkflow.cancel, CancelPayment())
-    assert world.book.payments[payment.id].amount_captured_minor == total
+    assert world.book.held == 0
+    assert world.book.posted["merchant"] == sum(amounts.values())
+    if row.kind is PaymentKind.CARD:
+        world.assert_books_agree()
+
+
+async def test_a_capture_of_more_than_a_lost_one_left_is_refused(
+    world: PaymentWorld, authorized: PaymentHandle
+) -> None:
+    await capture(authorized, "one", 1000)
+    again = await reset(world, authorized.id, 0, updates_again=False)
+    assert await capture(again, "two", 2000) == "invalid_amount"
+    assert world.book.posted["merchant"] == 1000
+    assert isinstance(await capture(again, "one", 1000), Payment)
+    assert world.book.posted["merchant"] == 1000
+
+
+async def test_captures_are_made_once_each_when_a_reset_sends_them_again(
+    world: PaymentWorld, authorized: PaymentHandle
+) -> None:
+    for number, amount in enumerate((1000, 500, 500)):
+        await capture(authorized, f"capture-{number}", amount)
+    again = await reset(world, authorized.id, 0)
+    await again.execute_update(PaymentWorkflow.cancel, CancelPayment())
+    await ended(again)
+    row = world.book.payments[authorized.id]
+    assert row.amount_captured_minor == world.book.posted["merchant"] == 2000
+    assert row.status is S.PARTIALLY_CAPTURED
+
+
+@pytest.mark.parametrize("lost", [Fault.LOST_BEFORE, Fault.LOST_AFTER])
+async def test_a_capture_under_way_when_its_command_was_lost_is_brought_to_its_end_before_the_next(
+    world: PaymentWorld, lost: Fault
+) -> None:
+    payment, handle = await world.authorized()
+    world.gateway.faults["capture"].append(Fault.HANGS_BEFORE if lost is Fault.LOST_BEFORE else Fault.HANGS_AFTER)
+    world.gateway.reached.clear()
+    under_way = CapturePayment(1000, final=False)
+    await handle.start_update(PaymentWorkflow.capture, under_way, id="one", wait_for_stage=WorkflowUpdateStage.ACCEPTED)
+    await reached(world)
+    again = await reset(world, payment.id, 0, updates_again=False)
+    assert isinstance(await capture(again, "two", 500), Payment)
+    assert isinstance(await capture(again, "one", 1000), Payment)
+    await again.execute_update(PaymentWorkflow.cancel, CancelPayment())
+    assert world.book.payments[payment.id].amount_captured_minor == 1500
     world.assert_books_agree()
 
 
-async def test_a_confirmation_that_was_lost_with_its_command_is_taken_over_by_the_next(world: PaymentWorld) -> None:
-    payment = await world.pay(card_payment(), confirm=False)
-    await world.handle(payment.id).execute_update(PaymentWorkflow.confirm, ConfirmPayment("tok_one"))
-    again = await reset(world, payment.id, 1, updates_again=False)
-    paid = await again.execute_update(PaymentWorkflow.confirm, ConfirmPayment("tok_another"))
+@pytest.mark.parametrize("declined", [False, True])
+async def test_a_confirmation_that_was_lost_with_its_command_counts(world: PaymentWorld, declined: bool) -> None:
+    """Another one that follows is refused when the lost one paid, and tried when it was declined."""
+    world.gateway.declines["tok_bad"] = "card_declined"
+    payment = await world.pay(card_payment(attempts_allowed=2), confirm=False)
+    first = ConfirmPayment("tok_bad" if declined else "tok_one")
+    await world.handle(payment.id).execute_update(PaymentWorkflow.confirm, first, id="one")
+    again = await reset(world, payment.id, 0, updates_again=False)
+    other = again.execute_update(PaymentWorkflow.confirm, ConfirmPayment("tok_another"), id="two")
+    if declined:
+        assert (await other).status is S.SUCCEEDED
+    else:
+        with pytest.raises(WorkflowUpdateFailedError):
+            await other
     await ended(again)
-    assert paid.status is world.book.payments[payment.id].status is S.SUCCEEDED
-    assert world.gateway.calls.count("authorize") == 1
+    assert world.book.payments[payment.id].status is S.SUCCEEDED
+    assert world.gateway.calls.count("authorize") == (2 if declined else 1)
     world.assert_books_agree()
 
 

@@ -72,6 +72,9 @@ class PaymentRow(SQLModel, table=True):
     review_reason: str | None = Field(sa_type=_TEXT, default=None)
     expires_at: datetime | None = Field(sa_type=_INSTANT, default=None)
     trace_id: str | None = Field(sa_type=_TEXT, default=None)
+    commands: list[str] = Field(
+        sa_column=sa.Column(postgresql.ARRAY(sa.Text), nullable=False, server_default=sa.text("'{}'"))
+    )
     version: int
     created_at: datetime = Field(sa_type=_INSTANT)
     updated_at: datetime = Field(sa_type=_INSTANT, sa_column_kwargs=_NOW)

@@ -32,6 +32,7 @@ CREATE TABLE payments (
     review_reason           text,
     expires_at              timestamptz,
     trace_id                text,
+    commands                text[]      NOT NULL DEFAULT '{}',
     version                 integer     NOT NULL CHECK (version > 0),
     created_at              timestamptz NOT NULL,
     updated_at              timestamptz NOT NULL DEFAULT now(),

@@ -19,12 +19,13 @@ CREATE FUNCTION payment_write(p_records jsonb) RETURNS SETOF int LANGUAGE sql AS
         tenant_id, id, kind, status, amount_minor, currency, capture_method, debit_account, credit_account, gateway,
         payment_method, customer, description, metadata, attempts_allowed, attempt, captures, pending_capture_minor,
         amount_authorized_minor, amount_captured_minor, gateway_reference, challenge_id, failure_code, failure_message,
-        review_reason, expires_at, trace_id, version, created_at)
+        review_reason, expires_at, trace_id, commands, version, created_at)
     SELECT DISTINCT ON (p.tenant_id, p.id)
         p.tenant_id, p.id, p.kind, p.status, p.amount_minor, p.currency, p.capture_method, p.debit_account,
         p.credit_account, p.gateway, p.payment_method, p.customer, p.description, p.metadata, p.attempts_allowed, p.attempt,
         p.captures, p.pending_capture_minor, p.amount_authorized_minor, p.amount_captured_minor, p.gateway_reference,
-        p.challenge_id, p.failure_code, p.failure_message, p.review_reason, p.expires_at, p.trace_id, p.version, p.created_at
+        p.challenge_id, p.failure_code, p.failure_message, p.review_reason, p.expires_at, p.trace_id, p.commands, p.version,
+        p.created_at
     FROM jsonb_array_elements(p_records) AS r (record),
          jsonb_populate_record(NULL::payments, r.record -> 'payment') AS p
     ORDER BY p.tenant_id, p.id, p.version DESC
@@ -34,7 +35,7 @@ CREATE FUNCTION payment_write(p_records jsonb) RETURNS SETOF int LANGUAGE sql AS
         amount_authorized_minor = excluded.amount_authorized_minor, amount_captured_minor = excluded.amount_captured_minor,
         gateway_reference = excluded.gateway_reference, challenge_id = excluded.challenge_id,
         failure_code = excluded.failure_code, failure_message = excluded.failure_message,
-        review_reason = excluded.review_reason, expires_at = excluded.expires_at,
+        review_reason = excluded.review_reason, expires_at = excluded.expires_at, commands = excluded.commands,
         version = excluded.version, updated_at = now()
         WHERE old.version < excluded.version;
 
