@@ -57,5 +57,13 @@ class SharedPayloadConverter(CompositePayloadConverter):
         return self
 
 
-data_converter = DataConverter(payload_converter_class=SharedPayloadConverter)
+class SharedDataConverter(DataConverter):
+    """Nothing of it depends on whose payload it is, so it is never copied: the SDK would, for each command of each task."""
+
+    def with_context(self, context: SerializationContext) -> Self:  # noqa: ARG002 - as above
+        """Return this converter."""
+        return self
+
+
+data_converter = SharedDataConverter(payload_converter_class=SharedPayloadConverter)
 """What clients, workers and replay share."""

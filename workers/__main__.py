@@ -35,6 +35,7 @@ from infra.postgres.review_counts import count_reviews
 from infra.settings import Settings, get_settings
 from infra.telemetry import configure_logging, configure_tracing, trace_calls
 from infra.temporal_client import connect, runtime_with_metrics
+from infra.temporal_visits import skip_idle_visits
 from workers.activity_log import ActivityLog
 from workers.call_trace import CallTrace
 from workers.control import TemporalWorkflowControl, schedule_accrual, schedule_reconciliation
@@ -130,6 +131,7 @@ def main() -> None:
     settings = get_settings()
     configure_logging(settings, SERVICE)
     provider = configure_tracing(settings, SERVICE)
+    skip_idle_visits()
     garbage.settle()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

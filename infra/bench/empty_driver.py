@@ -32,6 +32,7 @@ from infra.bench.trivial_workflow import TrivialWorkflow
 from infra.bench.variant_workflow import VariantWorkflow, local_step, ordinary_step
 from infra.bench.variants import VARIANTS, Start, Variant, Wiring
 from infra.settings import Settings, get_settings
+from infra.temporal_visits import skip_idle_visits
 
 TASK_QUEUE = "bench-empty"
 WORKFLOW_TASKS_MAX = 200
@@ -149,6 +150,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m infra.bench.empty_driver")
     parser.add_argument("--port", type=int, required=True)
     port = parser.parse_args().port
+    skip_idle_visits()  # as our own workers
     garbage.settle()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve(port, get_settings()))
