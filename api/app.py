@@ -32,6 +32,7 @@ from api import (
     refund_routes,
 )
 from api.edge import Edge
+from api.in_flight import InFlight
 from api.metrics import RequestMetrics
 from api.openapi import TITLE, VERSION, document_of
 from api.problems import RETRY_AFTER, FieldError, Problem
@@ -60,13 +61,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     """Return the application for these settings (None: those of the process)."""
     chosen = settings or get_settings()
     metrics = RequestMetrics()
+    in_flight = InFlight(chosen.api_in_flight_max, on_shed=metrics.count_shed)
+    metrics.watch(lambda: in_flight.now)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_services(chosen) as services:
+        async with open_services(chosen, in_flight) as services:
             app.state.services = services
-            metrics.watch(lambda: services.in_flight.now)
-            services.in_flight.on_shed = metrics.count_shed
             yield
         del app.state.services
 
@@ -82,7 +83,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_exception_handler(HTTPException, _answer_http_exception)
     app.add_exception_handler(RequestValidationError, _answer_invalid_parameters)
     app.add_exception_handler(psycopg.OperationalError, _answer_database_error)
-    app.add_middleware(Edge, metrics=metrics)
+    app.add_middleware(Edge, metrics=metrics, in_flight=in_flight)
     return app
 
 

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import problems
 from api.body import refuse_card_numbers
+from api.in_flight import InFlight
 from api.metrics import RequestMetrics
 from api.problems import Problem
 
@@ -34,9 +35,10 @@ log = logging.getLogger(__name__)
 class Edge:
     """Pure ASGI middleware; `scope["clearhold.trace_id"]` tells the layers within the trace id."""
 
-    def __init__(self, app: ASGIApp, metrics: RequestMetrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: RequestMetrics, in_flight: InFlight) -> None:
         self._app = app
         self._metrics = metrics
+        self._in_flight = in_flight
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -59,6 +61,9 @@ class Edge:
             await send(message)
 
         try:
+            if self._in_flight.must_shed(scope):
+                scope["clearhold.shed"] = True
+                self._in_flight.require_room()
             _screen(scope)
             await self._app(scope, receive, send_with_trace)
         except Problem as refused:

@@ -41,7 +41,8 @@ class RequestMetrics:
 
     def observe(self, scope: Scope, status: int, seconds: float) -> None:
         """Count one request."""
-        route = getattr(scope.get("route"), "path", "unmatched")
+        found = getattr(scope.get("route"), "path", "unmatched")
+        route = "shed" if scope.get("clearhold.shed") else found
         method = scope["method"] if scope["method"] in _METHODS else "other"
         self._requests.labels(route, method, str(status)).inc()
         self._seconds.labels(route).observe(seconds)

@@ -6,8 +6,8 @@ Invariant: nothing connects before the process serves (never before a fork), and
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -15,14 +15,13 @@ import psycopg
 from psycopg_pool import PoolTimeout
 from starlette.requests import Request
 
-from api import problems
 from api.account_directory import AccountDirectory
 from api.authentication import Authenticator
 from api.engine import PaymentEngine
+from api.in_flight import InFlight
 from api.loan_engine import LoanEngine
 from api.loan_presenter import LoanPresenter
 from api.payment_presenter import PaymentPresenter
-from api.problems import RETRY_AFTER, Problem
 from api.readiness import Readiness
 from api.temporal_link import TemporalLink
 from infra.postgres.account_reads import AccountReads
@@ -35,33 +34,6 @@ from infra.settings import Settings
 
 PRUNE_INTERVAL_S = 3600.0
 """How often keys that are too old are forgotten."""
-
-
-@dataclass(slots=True)
-class InFlight:
-    """Counts the requests that move money, and turns away those beyond `most`."""
-
-    most: int
-    now: int = 0
-    on_shed: Callable[[], None] = field(default=lambda: None)
-
-    @contextmanager
-    def admit(self) -> Iterator[None]:
-        """Hold a place while the block runs. Raises Problem 503 when there is none."""
-        self.require_room()
-        self.now += 1
-        try:
-            yield
-        finally:
-            self.now -= 1
-
-    def require_room(self) -> None:
-        """Raise Problem 503 when there is no place: asked before a body is read, which holds no place however slowly it comes."""
-        if self.now >= self.most:
-            self.on_shed()
-            raise Problem(
-                problems.OVERLOADED, f"{self.most} requests that move money are under way.", headers=RETRY_AFTER
-            )
 
 
 @dataclass(slots=True)
@@ -82,11 +54,8 @@ class Services:
     loan_engine: LoanEngine
     loans: LoanReads
     loan_presenter: LoanPresenter
-    in_flight: InFlight = field(init=False)
+    in_flight: InFlight
     _mending: asyncio.Task[None] | None = field(default=None, init=False)
-
-    def __post_init__(self) -> None:
-        self.in_flight = InFlight(self.settings.api_in_flight_max)
 
     def mend_connections(self) -> None:
         """Look at every idle connection, so that after a restart of the database not each of them fails a request first."""
@@ -101,7 +70,7 @@ class Services:
 
 
 @asynccontextmanager
-async def open_services(settings: Settings) -> AsyncIterator[Services]:
+async def open_services(settings: Settings, in_flight: InFlight) -> AsyncIterator[Services]:
     """Open the pool and the link to Temporal; either may be away for now."""
     link = TemporalLink(settings)
     pool = open_pool(settings, "api")
@@ -128,6 +97,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
                 loan_engine=LoanEngine(link, settings),
                 loans=LoanReads(pool),
                 loan_presenter=LoanPresenter(ui),
+                in_flight=in_flight,
             )
             yield services
             await services.close()

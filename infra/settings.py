@@ -89,7 +89,13 @@ class Settings(BaseSettings):
     worker_max_cached_workflows: int = Field(
         default=2_000, ge=0, le=100_000, description="Workflows kept in memory between tasks (the sticky cache)."
     )
-    worker_max_workflow_tasks: int = Field(default=100, ge=2, le=2_000, description="Workflow tasks at once.")
+    worker_max_workflow_tasks: int = Field(
+        default=40,
+        ge=2,
+        le=2_000,
+        description="Workflow tasks at once, of each task queue. More wait their turn at Temporal, where nothing of theirs times "
+        "out; too many at once would slow each other down until their time is up.",
+    )
     worker_max_activities: int = Field(default=200, ge=1, le=5_000, description="Activities at once.")
     worker_max_local_activities: int = Field(default=200, ge=1, le=5_000, description="Local activities at once.")
     worker_shutdown_grace_s: float = Field(
@@ -115,7 +121,7 @@ class Settings(BaseSettings):
     api_wait_max_s: int = Field(default=30, ge=1, le=120, description="Upper bound of `Prefer: wait=N`.")
     api_wait_default_s: int = Field(default=10, ge=0, le=120, description="The wait when a client names none.")
     api_in_flight_max: int = Field(
-        default=256, ge=1, le=10_000, description="Money-moving requests at once; the next is shed with 503."
+        default=128, ge=1, le=10_000, description="Money-moving requests at once; the next is shed with 503."
     )
     api_shutdown_grace_s: int = Field(default=10, ge=0, le=600, description="Time open requests get after SIGTERM.")
 

@@ -103,7 +103,33 @@ async def test_beyond_its_bound_money_moving_requests_are_shed_and_the_rest_answ
             while world.gateway.faults["authorize"]:
                 await asyncio.sleep(0.01)
         assert (await world.pay()).status_code == 201
-        assert "clearhold_http_money_shed_total 1.0" in (await world.get("/metrics")).text
+        told = (await world.get("/metrics")).text
+        assert "clearhold_http_money_shed_total 1.0" in told
+        assert 'clearhold_http_requests_total{method="POST",route="shed",status="503"} 1.0' in told
+
+
+@pytest.mark.parametrize(
+    ("path", "is_shed"),
+    [
+        ("/v1/payments", True),
+        ("/v1/payments/pay_x/capture", True),
+        ("/v1/refunds/re_x/review", True),
+        ("/v1/loans/ln_x/repay", True),
+        ("/v1/loan_quotes", False),
+        ("/v1/accounts", False),
+    ],
+)
+async def test_a_full_process_turns_away_what_moves_money_before_it_looks_at_it(
+    database: Database, temporal_server: LocalTemporal, client: Client, path: str, is_shed: bool
+) -> None:
+    """Whatever its key, its id and its body: looking at them would cost what the work under way needs."""
+    async with api_world(database, temporal_server, client, api_in_flight_max=1) as world:
+        with world.services.in_flight.admit():
+            answer = await world.http.post(path, content=b"{", headers={"Authorization": "Bearer nobody"})
+        assert (answer.status_code == 503) is is_shed, answer.text
+        if is_shed:
+            assert answer.json()["code"] == "overloaded"
+            assert answer.headers["trace-id"]
 
 
 async def test_bodies_that_come_slowly_hold_no_place(
