@@ -30,7 +30,7 @@ from domain.loans.business_days import AccrualEnd
 from domain.loans.day_count import DayCount
 from domain.loans.quote_request import MAX_FEES, QuoteRequest
 from domain.loans.rounding import RoundingMode
-from domain.loans.terms import MAX_EVENTS, MAX_INSTALMENTS, FeeWhen, LoanTerms, Method
+from domain.loans.terms import MAX_EVENTS, MAX_INSTALMENTS, FeeBase, FeeWhen, LoanTerms, Method
 
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 
@@ -98,12 +98,18 @@ class RateChangeBody(LenientModel):
     on: Day
 
 
+OF_AN_INSTALMENT = "Of an instalment fee: what its percentage is taken of. None: principal and interest."
+ON_A_DAY = "An instalment fee of one day: paid once, with the first instalment due on it or after. None: with each."
+
+
 class FeeBody(LenientModel):
     """A fee: either an amount or a percentage."""
 
     amount: Number | None = None
     percent: Number | None = None
     when: FeeWhen | None = Field(default=None, description="None: upfront, withheld from the payout.")
+    of: FeeBase | None = Field(default=None, description=OF_AN_INSTALMENT)
+    on: Day | None = Field(default=None, description=ON_A_DAY)
     name: Name | None = None
 
 
@@ -196,7 +202,9 @@ class ApplicationFee(WireModel):
 
     amount: DecimalText | None = None
     percent: DecimalText | None = None
-    when: FeeWhen = FeeWhen.UPFRONT
+    when: FeeWhen | None = Field(default=None, description="None: upfront, withheld from the payout.")
+    of: FeeBase | None = Field(default=None, description=OF_AN_INSTALMENT)
+    on: Day | None = Field(default=None, description=ON_A_DAY)
     name: Annotated[
         str, StringConstraints(min_length=1, max_length=100), Field(json_schema_extra={"pattern": "^[^\\u0000]*$"})
     ] = "fee"

@@ -198,12 +198,18 @@ def _instalment(plan: Plan, index: int, run: _Run, level: int) -> Instalment:
         due_on=period.due_on,
         principal=principal,
         interest=due,
-        fees=sum(fee.charge(principal + due, plan.rounding) for fee in plan.fees) if open_debt else 0,
+        fees=_fees(plan, period, principal, due) if open_debt else 0,
         balance_before=balance_before,
         balance_after=run.balance + arriving,
         interest_base=interest_base,
         interest_earned=earned,
     )
+
+
+def _fees(plan: Plan, period: Period, principal: int, interest: int) -> int:
+    """Return the fees of an instalment: those of each one, and those of a day of its period."""
+    charged = [fee for fee in plan.fees if fee.on is None or period.from_on < fee.on <= period.to_on]
+    return sum(fee.charge(fee.of.part(principal, interest), plan.rounding) for fee in charged)
 
 
 def _split(plan: Plan, period: Period, balance: int, owed: int, level: int) -> tuple[int, int]:

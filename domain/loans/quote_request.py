@@ -34,6 +34,7 @@ from domain.loans.terms import (
     MAX_INSTALMENTS,
     BalanceMove,
     Fee,
+    FeeBase,
     FeeWhen,
     Grace,
     LoanTerms,
@@ -70,7 +71,7 @@ _RESULTS = frozenset(("instalment", "interest", "total_interest", "balance_after
 """Fields of published cases beside the request: an answer to compare with, and remarks."""
 _MOVE_FIELDS = frozenset(("amount", "on"))
 _RATE_FIELDS = frozenset(("annual_rate_percent", "on"))
-_FEE_FIELDS = frozenset(("name", "when", "amount", "percent"))
+_FEE_FIELDS = frozenset(("name", "when", "amount", "percent", "of", "on"))
 _GRACE_FIELDS = frozenset(("principal", "interest", "interest_free"))
 _CALENDAR_FIELDS = frozenset(("country", "subdivision"))
 
@@ -88,7 +89,7 @@ class QuoteRequest:
         Fields: `principal`, `currency` (USD), `annual_rate_percent`, `instalments`, `every`, `disbursed_on`, `method`;
         optional `day_count`, `rounding` (half_even), `instalment_rounding` (a multiple, in major units), `first_due_on`,
         `disbursements` [{amount, on}] (later tranches), `rate_changes` [{annual_rate_percent, on}], `fees` [{amount or
-        percent, when: upfront, disbursement or instalment, name}], `grace` {principal, interest, interest_free},
+        percent, when: upfront, disbursement or instalment, of, on, name}], `grace` {principal, interest, interest_free},
         `balloon`, `business_day_convention`, `holiday_calendar` ("US", "US-NY"), `accrual_end` (nominal or moved).
         Raises LoanTermsError naming the field.
         """
@@ -113,7 +114,7 @@ class QuoteRequest:
             first_due_on=None if data.get("first_due_on") is None else read_date(data["first_due_on"], "first_due_on"),
             tranches=_tranches(data.get("disbursements"), exponent),
             rate_changes=_rate_changes(data.get("rate_changes")),
-            fees=read_fees(data.get("fees"), exponent),
+            fees=read_fees(data.get("fees"), exponent, disbursed_on),
             grace=_grace(data),
             balloon=0
             if data.get("balloon") is None
@@ -124,30 +125,36 @@ class QuoteRequest:
         return cls(terms)
 
 
-def read_fees(value: object, exponent: int) -> tuple[Fee, ...]:
+def read_fees(value: object, exponent: int, disbursed_on: date) -> tuple[Fee, ...]:
     """Read fees: a list of objects, or one decimal string for a single upfront amount."""
     if isinstance(value, str | int | Decimal) and not isinstance(value, bool):
         value = [{"amount": value}]
-    fees = []
-    for index, item in enumerate(read_items(value, "fees", MAX_FEES)):
-        field = f"fees[{index}]"
-        data = read_object(item, field, _FEE_FIELDS)
-        if (data.get("amount") is None) == (data.get("percent") is None):
-            raise LoanTermsError(
-                field, "it has no amount, or a percent as well.", advice="Send either amount or percent."
-            )
-        percent = data.get("percent")
-        fees.append(
-            Fee(
-                when=read_choice(data.get("when") or FeeWhen.UPFRONT, f"{field}.when", FeeWhen),
-                amount=0
-                if percent is not None
-                else read_minor(data["amount"], f"{field}.amount", exponent, positive=False),
-                percent=Decimal(0) if percent is None else read_percent(percent, f"{field}.percent", Decimal(100)),
-                name=str(data.get("name") or "fee"),
-            )
-        )
-    return tuple(fees)
+    items = read_items(value, "fees", MAX_FEES)
+    return tuple(_fee(item, f"fees[{index}]", exponent, disbursed_on) for index, item in enumerate(items))
+
+
+def _fee(item: object, field: str, exponent: int, disbursed_on: date) -> Fee:
+    data = read_object(item, field, _FEE_FIELDS)
+    percent, of = data.get("percent"), data.get("of")
+    if (data.get("amount") is None) == (percent is None):
+        raise LoanTermsError(field, "it has no amount, or a percent as well.", advice="Send either amount or percent.")
+    on = None if data.get("on") is None else read_date(data["on"], f"{field}.on")
+    told = data.get("when") or (FeeWhen.UPFRONT if on in (None, disbursed_on) else FeeWhen.INSTALMENT)
+    when = read_choice(told, f"{field}.when", FeeWhen)
+    if when is FeeWhen.UPFRONT and on == disbursed_on:
+        on = None
+    if when is not FeeWhen.INSTALMENT and on is not None:
+        raise LoanTermsError(f"{field}.on", "the fee is withheld from a payout.", advice="Leave it out.")
+    if of is not None and (when is not FeeWhen.INSTALMENT or percent is None):
+        raise LoanTermsError(f"{field}.of", "the fee is no percentage of an instalment.", advice="Leave it out.")
+    return Fee(
+        when=when,
+        amount=0 if percent is not None else read_minor(data["amount"], f"{field}.amount", exponent, positive=False),
+        percent=Decimal(0) if percent is None else read_percent(percent, f"{field}.percent", Decimal(100)),
+        name=str(data.get("name") or "fee"),
+        of=read_choice(of or FeeBase.PRINCIPAL_AND_INTEREST, f"{field}.of", FeeBase),
+        on=on,
+    )
 
 
 def _multiple(value: object, exponent: int) -> int | None:
@@ -241,7 +248,7 @@ def _check(terms: LoanTerms) -> None:
         raise LoanTermsError(
             "instalments", f"too many with {events} tranches and rate changes.", advice="Send fewer of either."
         )
-    _check_fees(terms)
+    _check_fees(terms, last_due_on)
 
 
 def _check_inside(field: str, first: date, on: date, last_due_on: date) -> None:
@@ -253,7 +260,10 @@ def _check_inside(field: str, first: date, on: date, last_due_on: date) -> None:
         )
 
 
-def _check_fees(terms: LoanTerms) -> None:
+def _check_fees(terms: LoanTerms, last_due_on: date) -> None:
+    for index, fee in enumerate(terms.fees):
+        if fee.on is not None:
+            _check_inside(f"fees[{index}].on", terms.disbursed_on, fee.on - ONE_DAY, last_due_on)
     withheld = sum(
         fee.charge(terms.principal, terms.rounding) for fee in terms.fees if fee.when is not FeeWhen.INSTALMENT
     )

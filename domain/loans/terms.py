@@ -71,19 +71,40 @@ class FeeWhen(StrEnum):
     INSTALMENT = "instalment"
 
 
+class FeeBase(StrEnum):
+    """What of an instalment a percentage is taken of."""
+
+    PRINCIPAL_AND_INTEREST = "principal_and_interest"
+    PRINCIPAL = "principal"
+    INTEREST = "interest"
+
+    def part(self, principal: int, interest: int) -> int:
+        """Return the part of an instalment, in minor units, that the percentage is taken of."""
+        match self:
+            case FeeBase.PRINCIPAL_AND_INTEREST:
+                return principal + interest
+            case FeeBase.PRINCIPAL:
+                return principal
+            case FeeBase.INTEREST:
+                return interest
+
+
 @dataclass(frozen=True, slots=True)
 class Fee:
     """A fixed amount in minor units, or a percentage, charged once upfront, with each disbursement, or each instalment.
 
-    A percentage is of what is paid out that day; of an instalment, of its principal and interest. Upfront and
-    disbursement fees are withheld from the money paid out (a prepaid finance charge of Regulation Z): they raise the
-    annual percentage rate and leave the schedule alone. An instalment fee is paid on top of each instalment.
+    A percentage is of what is paid out that day; of an instalment, what `of` says. Upfront and disbursement fees are
+    withheld from the money paid out (a prepaid finance charge of Regulation Z): they raise the annual percentage rate and
+    leave the schedule alone. An instalment fee is paid on top of each instalment; with `on`, once, on top of the first one
+    that falls due on that day or after it.
     """
 
     when: FeeWhen
     amount: int = 0
     percent: Decimal = Decimal(0)
     name: str = "fee"
+    of: FeeBase = FeeBase.PRINCIPAL_AND_INTEREST
+    on: date | None = None
 
     def charge(self, base: int, rounding: RoundingMode) -> int:
         """Return the fee in minor units for a base amount in minor units."""

@@ -61,6 +61,14 @@ GOOD: dict[str, Any] = {
         ({"fees": [{"percent": "101"}]}, "fees[0].percent"),
         ({"fees": [{"amount": "5", "when": "never"}]}, "fees[0].when"),
         ({"fees": "1000"}, "fees"),
+        ({"fees": [{"percent": "1", "when": "instalment", "of": "balance"}]}, "fees[0].of"),
+        ({"fees": [{"percent": "1", "of": "interest"}]}, "fees[0].of"),
+        ({"fees": [{"amount": "1", "when": "instalment", "of": "interest"}]}, "fees[0].of"),
+        ({"fees": [{"amount": "1", "when": "upfront", "on": "2024-02-01"}]}, "fees[0].on"),
+        ({"fees": [{"amount": "1", "when": "disbursement", "on": "2024-01-01"}]}, "fees[0].on"),
+        ({"fees": [{"amount": "1", "when": "instalment", "on": "2024-01-01"}]}, "fees[0].on"),
+        ({"fees": [{"amount": "1", "on": "2024-07-02"}]}, "fees[0].on"),
+        ({"fees": [{"amount": "1", "on": "yesterday"}]}, "fees[0].on"),
         ({"grace": {"principal": 6}}, "grace"),
         ({"grace": [1]}, "grace"),
         ({"balloon": "1000.01"}, "balloon"),
@@ -109,6 +117,24 @@ def test_fees_withheld_from_the_payout_are_totalled_and_raise_the_rate() -> None
     answer: Any = quoted(principal="1000", fees=fees, disbursements=[{"amount": "500", "on": "2024-02-15"}]).as_dict()
     assert answer["total_fees"] == "15.00"
     assert Decimal(answer["apr_percent"]) > Decimal("9.48")
+
+
+def test_a_fee_of_one_day_is_paid_once_with_the_first_instalment_due_then_or_after() -> None:
+    paid = {"2024-01-02": 1, "2024-02-01": 1, "2024-02-02": 2, "2024-07-01": 6}
+    for on, number in paid.items():
+        rows = quoted(fees=[{"amount": "5", "on": on}]).instalments
+        assert [row.number for row in rows if row.fees == 500] == [number]
+        assert sum(row.fees for row in rows) == 500
+
+
+def test_a_fee_of_the_day_of_the_payout_is_withheld_from_it() -> None:
+    assert quoted(fees=[{"amount": "5", "on": "2024-01-01"}]) == quoted(fees=[{"amount": "5"}])
+
+
+def test_a_percentage_of_an_instalment_may_be_of_one_part_of_it() -> None:
+    parts = ("principal", "interest", "principal_and_interest")
+    fees = [quoted(fees=[{"percent": "10", "when": "instalment", "of": of}]).instalments[0].fees for of in parts]
+    assert fees == [163, 8, 171]
 
 
 def test_one_fee_may_be_given_as_its_amount() -> None:
