@@ -15,13 +15,14 @@ PNG = b"\x89PNG"
 runner = CliRunner()
 
 
-def cases(name: str) -> list[dict[str, object]]:
-    """The published cases of a file."""
-    read: list[dict[str, object]] = json.loads((VECTORS / name).read_text())
-    return read
+def cases(*names: str) -> list[dict[str, object]]:
+    """The published cases of some files."""
+    return [case for name in names for case in json.loads((VECTORS / name).read_text())]
 
 
-@pytest.mark.parametrize("case", cases("loan_schedules.json"), ids=lambda case: str(case["name"]))
+@pytest.mark.parametrize(
+    "case", cases("loan_schedules.json", "loan_schedules_fineract.json"), ids=lambda case: str(case["name"])
+)
 def test_a_quote_answers_the_published_interest(case: dict[str, object], tmp_path: Path) -> None:
     file = tmp_path / "case.json"
     file.write_text(json.dumps(case))
@@ -34,7 +35,7 @@ def test_a_quote_answers_the_published_interest(case: dict[str, object], tmp_pat
         assert float(answer["total_interest"]) == float(str(case["total_interest"]))
 
 
-@pytest.mark.parametrize("case", cases("apr.json"), ids=lambda case: str(case["name"]))
+@pytest.mark.parametrize("case", cases("apr.json", "apr_more.json"), ids=lambda case: str(case["name"]))
 def test_the_annual_percentage_rate_is_the_published_one(case: dict[str, object]) -> None:
     result = runner.invoke(app, ["loan", "apr", "--file", "-", "--json"], input=json.dumps(case))
     assert json.loads(result.stdout) == {"apr_percent": case["apr_percent"]}

@@ -12,9 +12,16 @@ import pytest
 from domain.loans.quote import QuoteRequest, apr_of_case, quote
 
 VECTORS = Path(__file__).parents[2] / "vectors"
-SCHEDULES: list[dict[str, Any]] = json.loads((VECTORS / "loan_schedules.json").read_text())
-RATES: list[dict[str, Any]] = json.loads((VECTORS / "apr.json").read_text())
-COLUMNS = {"instalment": "amount", "interest": "interest", "balance_after": "balance_after"}
+COLUMNS = {"instalment": "amount", "interest": "interest", "fees_due": "fees", "balance_after": "balance_after"}
+
+
+def cases(*files: str) -> list[dict[str, Any]]:
+    """The published cases of some files."""
+    return [case for file in files for case in json.loads((VECTORS / file).read_text())]
+
+
+SCHEDULES = cases("loan_schedules.json", "loan_schedules_fineract.json")
+RATES = cases("apr.json", "apr_more.json")
 
 
 @pytest.mark.parametrize("case", SCHEDULES, ids=lambda case: case["name"])
