@@ -94,21 +94,43 @@ def _level(plan: Plan, start: int, run: _Run) -> int:
         return round_minor(Decimal(balance - plan.balloon) / len(periods), plan.rounding)
     if plan.method is Method.FLAT:
         return _flat_level(plan, start, run, periods, balance)
-    return _levelled(plan, start, run, len(periods), _annuity(plan, periods, balance))
+    annuity = _Annuity.of(plan, periods)
+    level = _levelled(plan, start, run, len(periods), annuity.instalment(balance * (1 + period_rate(plan, periods[0]))))
+    tolerance = annuity.weight * (plan.instalment_multiple or 1)
+    if periods[0] is not plan.periods[start] or abs(_last_excess(plan, start, run, level)) <= tolerance:
+        return level
+    # A tranche in the first period did not earn all of it, and the term is too long for that to be spread evenly.
+    earned = interest_earned(plan, periods[0], run.balance)
+    exact = annuity.instalment(balance + run.shortfall + earned)
+    return round_to_multiple(exact, plan.instalment_multiple, plan.rounding)
 
 
-def _annuity(plan: Plan, periods: Sequence[Period], balance: int) -> Decimal:
-    """Return the instalment that brings a balance to the balloon over periods of different rates.
+@dataclass(frozen=True, slots=True)
+class _Annuity:
+    """The instalment that brings a debt to the balloon over periods of different rates.
 
-    With period rates r1..rn it is (balance x (1+r1)...(1+rn) - balloon) / (1 + (1+rn) + (1+rn)(1+rn-1) + ...), the
-    denominator in the order in which the instalments are paid.
+    With period rates r1..rn and the debt D at the end of the first period it is
+
+        (D x (1+r2)...(1+rn) - balloon) / (1 + (1+rn) + (1+rn)(1+rn-1) + ...)
+
+    with n terms in the denominator, `weight`: what one unit more in each instalment takes off the debt by the end.
     """
-    growth, weights = Decimal(1), Decimal(0)
-    for period in periods:
-        factor = 1 + period_rate(plan, period)
-        growth *= factor
-        weights = weights * factor + 1
-    return (balance * growth - plan.balloon) / weights
+
+    growth: Decimal
+    weight: Decimal
+    balloon: int
+
+    @classmethod
+    def of(cls, plan: Plan, periods: Sequence[Period]) -> _Annuity:
+        growth, weight = Decimal(1), Decimal(1)
+        for period in periods[1:]:
+            factor = 1 + period_rate(plan, period)
+            growth *= factor
+            weight = weight * factor + 1
+        return cls(growth, weight, plan.balloon)
+
+    def instalment(self, debt: Decimal) -> Decimal:
+        return (debt * self.growth - self.balloon) / self.weight
 
 
 def _levelled(plan: Plan, start: int, run: _Run, count: int, exact: Decimal) -> int:

@@ -20,6 +20,8 @@ from domain.loans.unit_periods import Interval, UnitPeriod, common_unit, measure
 MAX_ITERATIONS = 200
 """Bisections and Newton steps together; 120 halvings of the widest bracket already end below the tolerance."""
 MAX_UNIT_RATE = Decimal(10**9)
+MAX_HALVINGS = 100
+"""How near the search comes to a rate of -100 % a unit-period, which itself makes no sense."""
 _TOLERANCE = Decimal("1e-20")
 _HUNDREDTH = Decimal("0.01")
 
@@ -128,7 +130,7 @@ def _bracket(left: Sequence[_Term], right: Sequence[_Term]) -> tuple[Decimal, De
     at_zero, _ = _excess(left, right, Decimal(0))
     if at_zero < 0:
         low = Decimal("-0.5")
-        for _ in range(MAX_ITERATIONS):
+        for _ in range(MAX_HALVINGS):
             if _excess(left, right, low)[0] > 0:
                 return low, Decimal(0)
             low = (low - 1) / 2

@@ -5,9 +5,10 @@ Invariant: a binary float is never accepted for an amount or a rate; every refus
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import date
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from difflib import get_close_matches
 from enum import StrEnum
 from typing import TypeVar
@@ -18,17 +19,22 @@ from domain.money import MAX_AMOUNT_MINOR
 MAX_TEXT = 40
 """Characters of a number. The largest amount with its decimals has 20."""
 
+FIRST_YEAR, LAST_YEAR = 1000, 9000
+"""Days outside these years are mistakes, and leave no room to count periods from them: dates themselves end in the year 9999."""
+
+_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]{1,3})?")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _MISSPELT = 0.85
 """How alike two names are for one to be taken for the other misspelt (1 is equal)."""
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
 
-def required(data: Mapping[str, object], field: str) -> object:
-    """Return a field that must be there."""
+def required(data: Mapping[str, object], field: str, where: str = "") -> object:
+    """Return a field that must be there; `where` is the field that holds it."""
     value = data.get(field)
     if value is None:
-        raise LoanTermsError(field, "it is missing.", advice=f"Send {field}.")
+        raise LoanTermsError(f"{where}.{field}" if where else field, "it is missing.", advice=f"Send {field}.")
     return value
 
 
@@ -38,15 +44,12 @@ def read_decimal(value: object, field: str) -> Decimal:
         raise LoanTermsError(
             field, f"{value!r} is no decimal string.", advice="Send a string such as '1234.50', not a float."
         )
-    try:
-        number = Decimal(str(value).strip())
-    except InvalidOperation:
-        number = Decimal("NaN")
-    if not number.is_finite():
+    text = str(value).strip()
+    if _NUMBER.fullmatch(text) is None:
         raise LoanTermsError(
             field, f"{value!r} is no number.", advice="Send digits with a decimal point, such as '1234.50'."
         )
-    return number
+    return Decimal(text)
 
 
 def read_minor(value: object, field: str, exponent: int, *, positive: bool = True) -> int:
@@ -86,13 +89,18 @@ def read_count(value: object, field: str, most: int, *, least: int = 0) -> int:
 
 
 def read_date(value: object, field: str) -> date:
-    """Read an ISO 8601 date."""
-    if type(value) is date:
-        return value
+    """Read a calendar date of ISO 8601."""
     try:
-        return date.fromisoformat(str(value))
+        if type(value) is not date and _DATE.fullmatch(str(value)) is None:
+            raise ValueError(value)
+        day = value if type(value) is date else date.fromisoformat(str(value))
     except ValueError:
         raise LoanTermsError(field, f"{value!r} is no date.", advice="Send a date such as '2026-01-31'.") from None
+    if not FIRST_YEAR <= day.year < LAST_YEAR:
+        raise LoanTermsError(
+            field, f"{day} is too early or too late.", advice=f"Send a day from {FIRST_YEAR} up to before {LAST_YEAR}."
+        )
+    return day
 
 
 def read_choice(value: object, field: str, choices: type[Choice]) -> Choice:

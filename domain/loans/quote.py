@@ -13,7 +13,16 @@ from itertools import pairwise
 from domain.loans.amortization import schedule_of
 from domain.loans.apr import Flow, annual_percentage_rate
 from domain.loans.errors import LoanTermsError
-from domain.loans.fields import read_count, read_date, read_decimal, read_items, read_object, required
+from domain.loans.fields import (
+    LAST_YEAR,
+    read_count,
+    read_date,
+    read_decimal,
+    read_items,
+    read_object,
+    refuse_misspelt,
+    required,
+)
 from domain.loans.frequency import Frequency
 from domain.loans.quote_request import QuoteRequest
 from domain.loans.schedule import Instalment, Schedule, plan_of
@@ -23,6 +32,9 @@ from domain.money import exponent_of
 __all__ = ["Quote", "QuoteRequest", "apr_of_case", "quote", "quoted_rate"]
 
 MAX_PAYMENT_SERIES = 600
+MAX_PAYMENTS = 2 * MAX_INSTALMENTS
+"""Payments of all series together. Each costs some 0.1 ms of the search for the rate."""
+_CASE_FIELDS = frozenset(("advance", "advance_on", "advances", "payments", "finance_charge_from"))
 _PAYMENT_FIELDS = frozenset(("count", "amount", "first_on", "every", "on"))
 _ADVANCE_FIELDS = frozenset(("amount", "on"))
 
@@ -111,38 +123,50 @@ def apr_of_case(case: Mapping[str, object]) -> Decimal:
     `advance` on `advance_on`, or `advances` [{amount, on}]; `payments` [{count, amount, first_on, every}] or {amount, on}
     for one; optional `finance_charge_from`, the day the charge begins to be earned. Raises LoanTermsError.
     """
+    refuse_misspelt(case, _CASE_FIELDS)
     advances = [
         _advance(item, index)
         for index, item in enumerate(read_items(case.get("advances"), "advances", MAX_PAYMENT_SERIES))
     ]
-    if case.get("advance") is not None:
+    if case.get("advance") is not None or not advances:
         on = read_date(required(case, "advance_on"), "advance_on")
-        advances.append(Flow(_amount(case["advance"], "advance"), on))
+        advances.append(Flow(_amount(required(case, "advance"), "advance"), on))
     series = read_items(required(case, "payments"), "payments", MAX_PAYMENT_SERIES)
-    payments = [flow for index, item in enumerate(series) for flow in _series(item, index)]
+    payments: list[Flow] = []
+    for index, item in enumerate(series):
+        payments.extend(_series(item, index, MAX_PAYMENTS - len(payments)))
     start = case.get("finance_charge_from")
-    return annual_percentage_rate(
-        advances, payments, None if start is None else read_date(start, "finance_charge_from")
-    )
+    if start is None:
+        return annual_percentage_rate(advances, payments)
+    begin = read_date(start, "finance_charge_from")
+    if any(payment.on <= begin for payment in payments):
+        raise LoanTermsError(
+            "finance_charge_from", "a payment is made by then.", advice="Send a day before the first payment."
+        )
+    return annual_percentage_rate(advances, payments, begin)
 
 
 def _advance(item: object, index: int) -> Flow:
     data = read_object(item, f"advances[{index}]", _ADVANCE_FIELDS)
     return Flow(
-        _amount(required(data, "amount"), f"advances[{index}].amount"),
-        read_date(required(data, "on"), f"advances[{index}].on"),
+        _amount(required(data, "amount", f"advances[{index}]"), f"advances[{index}].amount"),
+        read_date(required(data, "on", f"advances[{index}]"), f"advances[{index}].on"),
     )
 
 
-def _series(item: object, index: int) -> list[Flow]:
+def _series(item: object, index: int, most: int) -> list[Flow]:
     field = f"payments[{index}]"
     data = read_object(item, field, _PAYMENT_FIELDS)
-    amount = _amount(required(data, "amount"), f"{field}.amount")
-    count = read_count(data.get("count") or 1, f"{field}.count", MAX_INSTALMENTS, least=1)
-    first_on = read_date(data.get("first_on") or required(data, "on"), f"{field}.first_on")
+    amount = _amount(required(data, "amount", field), f"{field}.amount")
+    count = read_count(1 if data.get("count") is None else data["count"], f"{field}.count", MAX_INSTALMENTS, least=1)
+    first_on = read_date(data.get("on") or required(data, "first_on", field), f"{field}.first_on")
     if count == 1:
         return [Flow(amount, first_on)]
-    every = Frequency.parse(str(required(data, "every")), f"{field}.every")
+    every = Frequency.parse(str(required(data, "every", field)), f"{field}.every")
+    if count > most:
+        raise LoanTermsError("payments", "there are too many.", advice=f"Send at most {MAX_PAYMENTS} in all.")
+    if first_on.year + count > LAST_YEAR:
+        raise LoanTermsError(f"{field}.first_on", "the series would end too late.", advice="Send an earlier day.")
     days = [every.step(first_on, step) for step in range(count)]
     return [
         Flow(amount, first_on),

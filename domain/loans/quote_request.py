@@ -15,6 +15,7 @@ from domain.loans.business_days import AccrualEnd, BusinessDayConvention, Busine
 from domain.loans.day_count import DayCount
 from domain.loans.errors import LoanTermsError
 from domain.loans.fields import (
+    LAST_YEAR,
     read_choice,
     read_count,
     read_date,
@@ -47,8 +48,6 @@ MAX_RATE_PERCENT = Decimal(10_000)
 MAX_FEES = 20
 MAX_PROJECTED_ROWS = 40_000
 """Instalments times events: each tranche or rate change levels all instalments after it anew, at some 20 us a row."""
-LAST_YEAR = 9000
-"""A loan that ends later is a mistake; dates themselves end in the year 9999."""
 
 _FIELDS = frozenset(
     (
@@ -170,8 +169,8 @@ def _tranches(value: object, exponent: int) -> tuple[BalanceMove, ...]:
     for index, item in enumerate(read_items(value, "disbursements", MAX_EVENTS)):
         field = f"disbursements[{index}]"
         data = read_object(item, field, _MOVE_FIELDS)
-        amount = read_minor(required(data, "amount"), f"{field}.amount", exponent)
-        tranches.append(BalanceMove(read_date(required(data, "on"), f"{field}.on"), amount))
+        amount = read_minor(required(data, "amount", field), f"{field}.amount", exponent)
+        tranches.append(BalanceMove(read_date(required(data, "on", field), f"{field}.on"), amount))
     return tuple(tranches)
 
 
@@ -180,8 +179,10 @@ def _rate_changes(value: object) -> tuple[RateStep, ...]:
     for index, item in enumerate(read_items(value, "rate_changes", MAX_EVENTS)):
         field = f"rate_changes[{index}]"
         data = read_object(item, field, _RATE_FIELDS)
-        rate = read_percent(required(data, "annual_rate_percent"), f"{field}.annual_rate_percent", MAX_RATE_PERCENT)
-        steps.append(RateStep(read_date(required(data, "on"), f"{field}.on"), rate))
+        rate = read_percent(
+            required(data, "annual_rate_percent", field), f"{field}.annual_rate_percent", MAX_RATE_PERCENT
+        )
+        steps.append(RateStep(read_date(required(data, "on", field), f"{field}.on"), rate))
     return tuple(steps)
 
 

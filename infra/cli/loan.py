@@ -17,6 +17,8 @@ app = typer.Typer(help="Loan mathematics and credit decisions.", no_args_is_help
 File = Annotated[Path, typer.Option("--file", help="A JSON object; `-` reads standard input.", exists=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 PLOT_SIZE_INCHES = (9, 5)
+MANY_BARS = 60
+"""Of more bars the gaps between them would be all one sees."""
 
 
 @app.command("quote")
@@ -36,7 +38,11 @@ def quote(
     else:
         _print_table(made)
     if plot is not None:
-        _draw(made, plot)
+        try:
+            _draw(made, plot)
+        except (OSError, ValueError) as error:
+            typer.secho(f"error: {plot} cannot be drawn: {error}", fg="red", err=True)
+            raise typer.Exit(2) from error
         typer.echo(f"drawn: {plot}", err=True)
 
 
@@ -92,7 +98,7 @@ def _read(file: Path) -> dict[str, Any]:
     try:
         text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
         read = json.loads(text, parse_float=str)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         typer.secho(f"error: {file} cannot be read as JSON: {error}", fg="red", err=True)
         raise typer.Exit(2) from error
     if not isinstance(read, dict):
@@ -143,14 +149,15 @@ def _draw(made: Quote, path: Path) -> None:
     principal = [float(line["principal"]) for line in lines]
     interest = [float(line["interest"]) for line in lines]
     figure, bars = plt.subplots(figsize=PLOT_SIZE_INCHES)
-    bars.bar(numbers, principal, label="principal")
-    bars.bar(numbers, interest, bottom=principal, label="interest")
-    bars.set_ylabel("instalment")
+    width = 1.0 if len(days) > MANY_BARS else 0.8
+    bars.bar(numbers, principal, width, label="principal")
+    bars.bar(numbers, interest, width, bottom=principal, label="interest")
+    bars.set_ylabel(f"instalment, {answer['currency']}")
     step = max(1, len(days) // 12)
     bars.set_xticks(list(numbers)[::step], days[::step], rotation=45, ha="right")
     balance = bars.twinx()
     balance.plot(numbers, [float(line["balance_after"]) for line in lines], color="black", label="balance after")
-    balance.set_ylabel("balance")
+    balance.set_ylabel(f"balance, {answer['currency']}")
     balance.set_ylim(bottom=0)
     figure.legend(loc="upper center", ncols=3)
     figure.tight_layout(rect=(0, 0, 1, 0.94))

@@ -50,10 +50,27 @@ def test_a_quote_is_a_table_for_people_and_a_picture(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "{", '{"principal": "abc"}', '{"principal": "-1", "annual_rate_percent": "1", "instalments": 1}']
+    "text",
+    [
+        "",
+        "[]",
+        "null",
+        "{",
+        "[" * 200_000,
+        '{"principal": "abc"}',
+        '{"principal": "-1", "annual_rate_percent": "1", "instalments": 1}',
+    ],
 )
 def test_what_is_no_loan_is_refused_with_a_sentence(text: str) -> None:
     result = runner.invoke(app, ["loan", "quote", "--file", "-"], input=text)
     assert result.exit_code == 2
     assert "error:" in result.output
     assert "Traceback" not in result.output
+
+
+def test_a_picture_that_cannot_be_written_is_refused_with_a_sentence(tmp_path: Path) -> None:
+    case = json.dumps(cases("loan_schedules.json")[0])
+    for picture in (tmp_path / "nowhere" / "plan.png", tmp_path / "plan.txt"):
+        result = runner.invoke(app, ["loan", "quote", "--file", "-", "--plot", str(picture)], input=case)
+        assert result.exit_code == 2
+        assert "cannot be drawn" in result.output

@@ -42,7 +42,14 @@ GOOD: dict[str, Any] = {
         ({"instalments": "2.5"}, "instalments"),
         ({"every": "sometimes"}, "every"),
         ({"disbursed_on": "2024-02-30"}, "disbursed_on"),
+        ({"principal": "1_000"}, "principal"),
+        ({"principal": "\u0661\u0660\u0660"}, "principal"),
         ({"disbursed_on": "9999-12-01"}, "disbursed_on"),
+        ({"disbursed_on": "8999-12-01"}, "disbursed_on"),
+        ({"disbursed_on": "0001-01-01"}, "disbursed_on"),
+        ({"disbursed_on": "20240101"}, "disbursed_on"),
+        ({"disbursed_on": 20240101}, "disbursed_on"),
+        ({"first_due_on": "2024-W06-4"}, "first_due_on"),
         ({"method": "magic"}, "method"),
         ({"day_count": "actual/400"}, "day_count"),
         ({"rounding": "sideways"}, "rounding"),
@@ -51,7 +58,7 @@ GOOD: dict[str, Any] = {
         ({"first_due": "2024-02-01"}, "first_due"),
         ({"first_due_onn": "2024-02-01"}, "first_due_onn"),
         ({"disbursements": "50"}, "disbursements"),
-        ({"disbursements": [{"amount": "50"}]}, "on"),
+        ({"disbursements": [{"amount": "50"}]}, "disbursements[0].on"),
         ({"disbursements": [{"amount": "50", "on": "2023-12-31"}]}, "disbursements[0].on"),
         ({"disbursements": [{"amount": "50", "on": "2024-07-01"}]}, "disbursements[0].on"),
         ({"disbursements": [{"amount": "50", "on": "2024-03-01"}] * 241}, "disbursements"),
@@ -149,6 +156,33 @@ def test_a_grace_may_be_given_flat_or_nested() -> None:
     assert nested == flat
 
 
+CASE: dict[str, Any] = {"advance": "10", "advance_on": "2024-01-01"}
+SERIES: dict[str, Any] = {"count": 12, "amount": "1", "first_on": "2024-02-01", "every": "1 month"}
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"advance": None}, "advance"),
+        ({"advnace": "10"}, "advnace"),
+        ({"advance_on": "0001-01-01"}, "advance_on"),
+        ({"advances": [{"amount": "1"}]}, "advances[0].on"),
+        ({"advances": [{"amount": "3", "on": "2026-01-01"}]}, "payments"),
+        ({"payments": [{}]}, "payments[0].amount"),
+        ({"payments": [{"amount": "11"}]}, "payments[0].first_on"),
+        ({"payments": [SERIES | {"count": 0}]}, "payments[0].count"),
+        ({"payments": [SERIES | {"first_on": "8999-06-01"}]}, "payments[0].first_on"),
+        ({"payments": [SERIES | {"count": 2700, "every": "1 day"}] * 3}, "payments"),
+        ({"finance_charge_from": "2024-02-01"}, "finance_charge_from"),
+    ],
+)
+def test_advances_and_payments_without_a_rate_are_refused_with_the_field(change: dict[str, Any], field: str) -> None:
+    with pytest.raises(LoanTermsError) as refusal:
+        apr_of_case(CASE | {"payments": [SERIES]} | change)
+    assert refusal.value.field == field
+    assert refusal.value.advice
+
+
 def test_a_payment_series_without_its_frequency_is_refused() -> None:
     with pytest.raises(LoanTermsError) as refusal:
         apr_of_case(
@@ -158,4 +192,4 @@ def test_a_payment_series_without_its_frequency_is_refused() -> None:
                 "payments": [{"count": 2, "amount": "6", "first_on": "2024-02-01"}],
             }
         )
-    assert refusal.value.field == "every"
+    assert refusal.value.field == "payments[0].every"

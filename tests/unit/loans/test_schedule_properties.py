@@ -119,6 +119,29 @@ def test_a_level_instalment_agrees_with_numpy_financial(
     assert abs(rows[-1].amount / 100 - expected - balloon) < 0.01 * (growth**count - 1) / (growth - 1)
 
 
+@given(
+    st.decimals(min_value=Decimal(1), max_value=Decimal(20), places=2),
+    st.integers(min_value=24, max_value=360),
+    st.integers(min_value=0, max_value=600),
+)
+def test_a_tranche_of_any_day_leaves_the_last_instalment_level_with_the_others(
+    percent: Decimal, count: int, days: int
+) -> None:
+    on = date(2024, 1, 1) + timedelta(days=days)
+    rows = quoted(
+        principal="100000",
+        annual_rate_percent=str(percent),
+        instalments=count,
+        disbursements=[{"amount": "50000", "on": on.isoformat()}],
+    ).instalments
+    after = [row for row in rows if row.to_on > on]
+    growth = 1 + float(percent) / 1200
+    unit = (growth ** len(after) - 1) / (growth - 1)
+    assert len({row.amount for row in after[:-1]}) == 1
+    # What rounding of the level and of each interest comes to by the end; without spreading it would be dollars.
+    assert abs(after[-1].amount - after[0].amount) <= 2 * unit + len(after)
+
+
 @given(st.decimals(min_value=Decimal(1), max_value=Decimal(40), places=2), st.integers(min_value=2, max_value=120))
 def test_the_balances_of_an_annuity_agree_with_quantlib(percent: Decimal, months: int) -> None:
     rows = quoted(principal="1000000", annual_rate_percent=str(percent), instalments=months).instalments
