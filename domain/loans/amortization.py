@@ -13,9 +13,11 @@ from decimal import Decimal, localcontext
 
 from domain.loans.accrual import ONE_DAY, charged_on, effective_in, interest_earned, period_rate
 from domain.loans.day_count import DayCount
+from domain.loans.errors import LoanTermsError
 from domain.loans.rounding import LOAN_CONTEXT, RoundingMode, round_minor, round_to_multiple
 from domain.loans.schedule import Instalment, Period, Plan, Schedule
 from domain.loans.terms import Method
+from domain.money import MAX_AMOUNT_MINOR
 
 MAX_LEVELLINGS = 3
 """How often the level instalment is corrected for what rounding leaves in the last one."""
@@ -52,8 +54,15 @@ def amortize(plan: Plan) -> tuple[Instalment, ...]:
 
 
 def schedule_of(plan: Plan, past: tuple[Instalment, ...] = ()) -> Schedule:
-    """Return the schedule of a plan, after instalments that no longer move."""
-    return Schedule(plan, amortize(plan), past)
+    """Return the schedule of a plan, after instalments that no longer move. Raises LoanTermsError when one is too large."""
+    rows = amortize(plan)
+    if any(max(row.amount, row.interest_earned) > MAX_AMOUNT_MINOR for row in rows):
+        raise LoanTermsError(
+            "principal",
+            "an instalment would be larger than any amount may be.",
+            advice="Lend less, or at a lower rate.",
+        )
+    return Schedule(plan, rows, past)
 
 
 def _epochs(plan: Plan) -> list[int]:
@@ -95,9 +104,9 @@ def _level(plan: Plan, start: int, run: _Run) -> int:
     if plan.method is Method.FLAT:
         return _flat_level(plan, start, run, periods, balance)
     annuity = _Annuity.of(plan, periods)
-    level = _levelled(plan, start, run, len(periods), annuity.instalment(balance * (1 + period_rate(plan, periods[0]))))
-    tolerance = annuity.weight * (plan.instalment_multiple or 1)
-    if periods[0] is not plan.periods[start] or abs(_last_excess(plan, start, run, level)) <= tolerance:
+    whole = annuity.instalment(balance * (1 + period_rate(plan, periods[0])))
+    level, excess = _levelled(plan, start, run, len(periods), whole)
+    if periods[0] is not plan.periods[start] or abs(excess) <= annuity.weight * (plan.instalment_multiple or 1):
         return level
     # A tranche in the first period did not earn all of it, and the term is too long for that to be spread evenly.
     earned = interest_earned(plan, periods[0], run.balance)
@@ -133,8 +142,11 @@ class _Annuity:
         return (debt * self.growth - self.balloon) / self.weight
 
 
-def _levelled(plan: Plan, start: int, run: _Run, count: int, exact: Decimal) -> int:
-    """Round the instalment, then spread over all instalments what rounding would leave in the last, while that helps."""
+def _levelled(plan: Plan, start: int, run: _Run, count: int, exact: Decimal) -> tuple[int, int]:
+    """Round the instalment, then spread over all instalments what rounding would leave in the last, while that helps.
+
+    Return it with what is left in the last.
+    """
     level = round_to_multiple(exact, plan.instalment_multiple, plan.rounding)
     excess = _last_excess(plan, start, run, level)
     for _ in range(MAX_LEVELLINGS):
@@ -148,7 +160,7 @@ def _levelled(plan: Plan, start: int, run: _Run, count: int, exact: Decimal) -> 
         if abs(new_excess) >= abs(excess):
             break
         level, excess = candidate, new_excess
-    return level
+    return level, excess
 
 
 def _last_excess(plan: Plan, start: int, run: _Run, level: int) -> int:

@@ -33,6 +33,7 @@ from domain.loans.schedule import due_dates_of
 from domain.loans.terms import (
     MAX_EVENTS,
     MAX_INSTALMENTS,
+    MAX_RATE_PERCENT,
     BalanceMove,
     Fee,
     FeeBase,
@@ -44,7 +45,6 @@ from domain.loans.terms import (
 )
 from domain.money import exponent_of
 
-MAX_RATE_PERCENT = Decimal(10_000)
 MAX_FEES = 20
 MAX_PROJECTED_ROWS = 40_000
 """Instalments times events: each tranche or rate change levels all instalments after it anew, at some 20 us a row."""

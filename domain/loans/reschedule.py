@@ -17,10 +17,11 @@ from domain.loans.account import LoanAccount
 from domain.loans.application import LoanApplication
 from domain.loans.changes import Restructure
 from domain.loans.errors import LoanTermsError
+from domain.loans.fields import read_percent
 from domain.loans.loan import Loan
 from domain.loans.quote import quoted_rate
 from domain.loans.status import LoanAction, LoanStatus
-from domain.loans.terms import MAX_INSTALMENTS, FeeWhen, Grace, LoanTerms
+from domain.loans.terms import MAX_INSTALMENTS, MAX_RATE_PERCENT, FeeWhen, Grace, LoanTerms
 
 LAST_YEAR = 2200
 
@@ -42,6 +43,8 @@ def successor_terms(loan: Loan, account: LoanAccount, change: Restructure, on: d
     if (first or on).year + count > LAST_YEAR:
         raise LoanTermsError("instalments", "the loan would end too late.", advice="Send fewer.")
     keeps_rate = change.annual_rate_percent is None
+    if change.annual_rate_percent is not None:
+        read_percent(change.annual_rate_percent, "annual_rate_percent", MAX_RATE_PERCENT)
     return replace(
         old,
         principal=account.owed(on).total,

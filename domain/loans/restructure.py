@@ -14,10 +14,11 @@ from enum import StrEnum
 from domain.loans.accrual import ONE_DAY
 from domain.loans.amortization import schedule_of
 from domain.loans.errors import LoanTermsError
+from domain.loans.fields import LAST_YEAR, read_percent
 from domain.loans.frequency import Frequency
 from domain.loans.schedule import DueDates, Instalment, Period, Plan, Schedule
 from domain.loans.servicing import payoff_on, principal_owed
-from domain.loans.terms import MAX_EVENTS, MAX_INSTALMENTS, BalanceMove, Method, RateStep
+from domain.loans.terms import MAX_EVENTS, MAX_INSTALMENTS, MAX_RATE_PERCENT, BalanceMove, Method, RateStep
 
 
 class PrepaymentEffect(StrEnum):
@@ -46,6 +47,7 @@ def change_rate(schedule: Schedule, effective_on: date, annual_rate_percent: Dec
     """
     plan = schedule.plan
     _check_within(plan, "effective_on", effective_on - ONE_DAY)
+    read_percent(annual_rate_percent, "annual_rate_percent", MAX_RATE_PERCENT)
     steps = sorted(
         [
             *(step for step in plan.rates if step.effective_on != effective_on),
@@ -94,6 +96,7 @@ def payment_holiday(
         )
     added: tuple[Period, ...] = ()
     if extend_term:
+        _check_end("instalments", rest.periods[-1].to_on, instalments)
         last = rest.periods[-1]
         added = rest.due_dates.periods(last.to_on, last.number + 1, instalments)
     periods = rest.periods + added
@@ -118,6 +121,7 @@ def move_due_date(schedule: Schedule, number: int, due_on: date) -> Schedule:
     at = _position(schedule, number)
     rest = _rest(schedule, at)
     first = rest.periods[0]
+    _check_end("due_on", due_on, len(rest.periods))
     if due_on <= first.from_on:
         raise LoanTermsError("due_on", f"the period begins on {first.from_on}.", advice="Send a later day.")
     due_dates = replace(rest.due_dates, number=number, on=due_on)
@@ -171,6 +175,7 @@ def re_age(
         raise LoanTermsError("first_due_on", f"it is not after {on}.", advice="Send a later day.")
     if not 1 <= instalments <= MAX_INSTALMENTS:
         raise LoanTermsError("instalments", "there are none, or too many.", advice=f"Send 1 to {MAX_INSTALMENTS}.")
+    _check_end("first_due_on", first_due_on, instalments)
     plan = schedule.plan
     due = [row for row in schedule.instalments if row.due_on <= on]
     owed = payoff_on(schedule, on, len(due))
@@ -214,6 +219,12 @@ def _check_within(plan: Plan, field: str, on: date) -> None:
         raise LoanTermsError(
             field, f"{on} is not within the schedule.", advice="Send a day before the last instalment."
         )
+
+
+def _check_end(field: str, on: date, instalments: int) -> None:
+    """Refuse instalments from a day on that would end too late; none is more than some days longer than a year."""
+    if on.year + instalments > LAST_YEAR:
+        raise LoanTermsError(field, "the loan would end too late.", advice="Send an earlier day, or fewer instalments.")
 
 
 def _position(schedule: Schedule, number: int) -> int:

@@ -17,6 +17,7 @@ from domain.loans.rounding import LOAN_CONTEXT, RoundingMode, round_minor
 
 MAX_INSTALMENTS = 2_700
 """Fifty years of weekly instalments."""
+MAX_RATE_PERCENT = Decimal(10_000)
 MAX_EVENTS = 240
 """Tranches and rate changes of one loan."""
 

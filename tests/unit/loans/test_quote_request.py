@@ -96,6 +96,12 @@ def test_a_field_that_cannot_be_used_is_named(change: dict[str, Any], field: str
     assert isinstance(refusal.value, ValueError)
 
 
+def test_a_loan_whose_instalments_no_amount_can_hold_is_refused() -> None:
+    with pytest.raises(LoanTermsError) as refusal:
+        quoted(principal="10000000000000", annual_rate_percent="10000", every="12 months")
+    assert refusal.value.field == "principal"
+
+
 def test_a_remark_beside_the_fields_is_let_through() -> None:
     assert QuoteRequest.parse(GOOD | {"remark": "as agreed by telephone"}) == QuoteRequest.parse(GOOD)
 

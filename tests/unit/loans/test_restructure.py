@@ -220,6 +220,12 @@ def test_a_loan_can_be_changed_again_and_again() -> None:
         (lambda loan: re_amortize(loan, day("2024-07-01")), "on"),
         (lambda loan: re_age(loan, day("2024-03-01"), day("2024-03-01"), 6), "first_due_on"),
         (lambda loan: re_age(loan, day("2024-03-01"), day("2024-04-01"), 0), "instalments"),
+        (lambda loan: re_age(loan, day("2024-03-01"), day("9999-12-31"), 6), "first_due_on"),
+        (lambda loan: re_age(loan, day("2024-03-01"), day("8999-01-01"), 2_000), "first_due_on"),
+        (lambda loan: move_due_date(loan, 2, day("9999-12-31")), "due_on"),
+        (lambda loan: change_rate(loan, day("2024-03-01"), Decimal("-0.01")), "annual_rate_percent"),
+        (lambda loan: change_rate(loan, day("2024-03-01"), Decimal(10) ** 20), "annual_rate_percent"),
+        (lambda loan: add_tranche(loan, day("2024-02-01"), 10**18), "principal"),
     ],
 )
 def test_a_change_that_makes_no_sense_is_refused_by_field(change: object, field: str) -> None:
