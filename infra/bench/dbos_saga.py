@@ -16,8 +16,8 @@ from activities.payment_book_port import PaymentBook
 from domain.ids import effect_key
 from domain.payments import booking
 from domain.payments.payment import Payment
-from domain.payments.record import Operation, PaymentRecord, RecordOutcome, TimelineEvent
-from domain.payments.status import OperationAction, OperationKind
+from domain.payments.record import PaymentRecord, RecordOutcome, TimelineEvent, authorization_of
+from domain.payments.status import OperationAction
 
 HOLD_LIFETIME = timedelta(days=10)
 
@@ -27,11 +27,6 @@ class Adapters:
 
     book: PaymentBook
     gateway: CardGateway
-
-
-def _authorization(payment: Payment) -> Operation:
-    key = effect_key(payment.id, "authorize", payment.attempt)
-    return Operation(key, payment.id, OperationKind.AUTHORIZE, payment.amount_minor)
 
 
 def _event(payment: Payment, name: str, text: str, entry_key: str, reference: str | None = None) -> TimelineEvent:
@@ -44,7 +39,7 @@ async def reserve_funds(payment: Payment) -> RecordOutcome:
     """Register the payment, check its limits and hold the amount."""
     entry = booking.reserve(payment, payment.created_at + HOLD_LIFETIME)
     event = _event(payment, "funds_reserved", f"Check limits and reserve {payment.money}", entry.key)
-    operations = (_authorization(payment),)
+    operations = (authorization_of(payment),)
     return await Adapters.book.record(PaymentRecord(payment, (event,), entry, operations, check_limits=True))
 
 
@@ -53,7 +48,7 @@ async def authorize(payment: Payment) -> GatewayResult:
     """Authorize and capture at the gateway."""
     return await Adapters.gateway.authorize(
         AuthorizeRequest(
-            _authorization(payment).key,
+            authorization_of(payment).key,
             payment.id,
             payment.amount_minor,
             payment.currency,
@@ -70,12 +65,12 @@ async def book_payment(payment: Payment, result: GatewayResult) -> Payment:
         after = payment.captured(payment.amount_minor, final=True, gateway_reference=result.gateway_reference)
         entry = booking.book_capture(payment, payment.amount_minor, final=True)
         name, text = "captured", f"{payment.gateway} authorized and captured {payment.money}; book it"
-        done = _authorization(payment).after(OperationAction.SUCCEED, result.gateway_reference)
+        done = authorization_of(payment).after(OperationAction.SUCCEED, result.gateway_reference)
     else:
         code = result.decline_code or "card_declined"
         after, entry = payment.declined(code, code), booking.release(payment)
         name, text = "declined", f"{payment.gateway} declined ({code}); release the reserve"
-        done = _authorization(payment).after(OperationAction.FAIL, result.gateway_reference, code)
+        done = authorization_of(payment).after(OperationAction.FAIL, result.gateway_reference, code)
     event = _event(after, name, text, entry.key, result.gateway_reference)
     outcome = await Adapters.book.record(PaymentRecord(after, (event,), entry, (done,)))
     if not outcome.booked:
