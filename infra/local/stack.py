@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
-from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +23,7 @@ from infra.local.progress import Progress
 from infra.local.readiness import LOOPBACK, http_probe
 from infra.local.temporal import LocalTemporal
 from infra.local.temporal_binary import find_temporal
+from infra.local.tending import Tending
 from infra.settings import Settings
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -32,8 +31,6 @@ POSTGRES, TEMPORAL, BANK, API = "postgres", "temporal", "bank", "api"
 READY_PATH = "/readyz"
 BANK_READY_PATH = "/health"
 WORKERS_MAX = 32
-RESTARTS_MAX = 5
-RESTART_WINDOW_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +71,7 @@ class LocalStack:
         self._worker_count = 0
         self._metrics_ports: dict[str, int] = {}
         self._announced = False
-        self._restarts: dict[str, deque[float]] = {}
+        self._tending = Tending(self.supervisor, self._begin, first=(POSTGRES, TEMPORAL))
 
     def __enter__(self) -> Self:
         self.supervisor.__enter__()
@@ -208,20 +205,17 @@ class LocalStack:
             self.supervisor.start(self._spec(name))
 
     def tend(self) -> list[str]:
-        """Start again what ended on its own; returns a line for each.
+        """Start again what ended on its own; returns a line for each, once it serves or a while later.
 
-        Raises `ProcessFailedError` when one part ended more than `RESTARTS_MAX` times within `RESTART_WINDOW_S`.
+        Raises `LocalStackError` when one part keeps ending.
         """
-        lines = []
-        for process in self.supervisor.ended():
-            history = self._restarts.setdefault(process.name, deque(maxlen=RESTARTS_MAX))
-            now = time.monotonic()
-            if len(history) == RESTARTS_MAX and now - history[0] < RESTART_WINDOW_S:
-                raise process.failure(f"ended {RESTARTS_MAX} times within {RESTART_WINDOW_S:g} s")
-            history.append(now)
-            lines.append(f"{process.name} ended with status {process.returncode}; started again")
-            self.start_part(process.name)
-        return lines
+        return self._tending.look()
+
+    def _begin(self, name: str) -> None:
+        if self._server(name) is not None:
+            self.start_part(name)
+        else:
+            self.supervisor.launch(self._spec(name))
 
     # What others need to know ---------------------------------------------------------------------------------------
 

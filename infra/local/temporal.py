@@ -23,6 +23,7 @@ from infra.temporal_namespace import SEARCH_ATTRIBUTES, connect, prepare_namespa
 READY_TIMEOUT_S = 60.0
 CONNECT_TIMEOUT_S = 60.0
 STOP_GRACE_S = 10.0
+POLL_INTERVAL_S = 0.1
 
 SQLITE_PRAGMAS: Mapping[str, str] = {"journal_mode": "WAL", "synchronous": "NORMAL"}
 
@@ -102,7 +103,7 @@ class LocalTemporal:
             self._discard_unfinished_database()
             self._supervisor.start(self._spec())
             with ThreadPoolExecutor(max_workers=1) as thread:  # the caller may be inside an event loop of its own
-                thread.submit(asyncio.run, self._prepare()).result()
+                thread.submit(asyncio.run, self._prepare_while_it_runs()).result()
             self._complete.touch()
         except BaseException:
             with suppress(KeyError):
@@ -162,6 +163,16 @@ class LocalTemporal:
     def _probe(self) -> Probe:
         grpc, ui = tcp_probe(self.port), http_probe(f"{self.ui_url}/healthz")
         return lambda: grpc() and ui()
+
+    async def _prepare_while_it_runs(self) -> None:
+        """Prepare the namespace; raises `ProcessFailedError` as soon as the server has ended, however patient a client is."""
+        preparing = asyncio.create_task(self._prepare())
+        while not preparing.done():
+            if not self.process.is_running:
+                preparing.cancel()
+                raise self.process.failure("ended while its namespace was prepared")
+            await asyncio.wait({preparing}, timeout=POLL_INTERVAL_S)
+        await preparing
 
     async def _prepare(self) -> None:
         client = await connect(

@@ -1,5 +1,6 @@
 import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,11 +8,14 @@ import httpx
 import psycopg
 import pytest
 
-from infra.local.child import LocalStackError, ProcessFailedError
+from infra.local.child import LocalStackError, ProcessFailedError, ProcessSpec
 from infra.local.doctor import examine
 from infra.local.findings import State
 from infra.local.layout import find_running_stack
-from infra.local.stack import BANK, POSTGRES, RESTARTS_MAX, TEMPORAL, LocalStack, StackOptions
+from infra.local.processes import Supervisor
+from infra.local.readiness import Probe
+from infra.local.stack import BANK, POSTGRES, TEMPORAL, LocalStack, StackOptions
+from infra.local.tending import RESTARTS_MAX, SERVE_TIMEOUT_S, Tending
 from infra.settings import Settings
 from tests.integration.local_stack.conditions import is_alive, wait_until
 
@@ -120,6 +124,60 @@ def test_a_part_that_keeps_ending_is_given_up_with_its_log(tmp_path: Path) -> No
         _end_bank(stack)
         with pytest.raises(ProcessFailedError, match=rf"bank ended {RESTARTS_MAX} times within 60 s"):
             stack.tend()
+
+
+def test_what_ends_again_before_it_serves_brings_nothing_down_and_what_others_need_comes_back_first(
+    tmp_path: Path,
+) -> None:
+    begun: list[str] = []
+    away = 2  # how often the server dies while it is started
+
+    with Supervisor() as supervisor:
+
+        def begin(name: str) -> None:
+            begun.append(name)
+            if name == "server" and begun.count(name) <= away:
+                supervisor.start(_spec(tmp_path, name, "exit 3", ready=lambda: False))
+            else:
+                supervisor.launch(_spec(tmp_path, name, "exec sleep 60"))
+
+        for name in ("client", "server"):
+            supervisor.launch(_spec(tmp_path, name, "exit 1"))
+        wait_until(lambda: len(supervisor.ended()) == 2)
+        tending = Tending(supervisor, begin, first=("server",))
+        first = tending.look()
+        assert "server ended with status 1; it is started again, once more: server ended with status 3" in first[0]
+        assert first[1] == "client ended with status 1; started again"
+        while lines := tending.look():
+            last = lines
+        assert last == ["server did not come back; started again"]
+        assert begun == ["server", "client", "server", "server"]
+        assert not supervisor.ended()
+
+
+def test_a_part_that_comes_back_slowly_keeps_no_other_away(tmp_path: Path) -> None:
+    """An API waits for its database: one that dies meanwhile is seen at once, not when the API is given up."""
+    with Supervisor() as supervisor:
+        tending = Tending(
+            supervisor,
+            lambda name: _launch(supervisor, _spec(tmp_path, name, "exec sleep 60", ready=lambda: name != "api")),
+            first=("database",),
+        )
+        _launch(supervisor, _spec(tmp_path, "api", "exit 1"))
+        _launch(supervisor, _spec(tmp_path, "database", "sleep 1; exit 2"))
+        wait_until(lambda: bool(supervisor.ended()))
+        began = time.monotonic()
+        assert tending.look() == ["api ended with status 1; started again"]
+        assert tending.look() == ["database ended with status 2; started again"]
+        assert time.monotonic() - began < SERVE_TIMEOUT_S
+
+
+def _launch(supervisor: Supervisor, spec: ProcessSpec) -> None:
+    supervisor.launch(spec)
+
+
+def _spec(folder: Path, name: str, script: str, *, ready: Probe | None = None) -> ProcessSpec:
+    return ProcessSpec(name=name, argv=("/bin/sh", "-c", script), log_path=folder / f"{name}.log", ready=ready)
 
 
 def test_a_number_of_workers_out_of_bounds_is_refused(tmp_path: Path) -> None:
