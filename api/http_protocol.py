@@ -7,9 +7,14 @@ forward loses its connection.
 from __future__ import annotations
 
 import asyncio
+import os
+from http import HTTPStatus
 from typing import Any
 
+import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from api.problems import MEDIA_TYPE
 
 HEAD_MAX_BYTES = 64 * 1024
 """Most that a request line and headers, or what follows a body in chunks, may have beyond what came in its first piece."""
@@ -17,14 +22,23 @@ HEAD_MAX_BYTES = 64 * 1024
 HEAD_TIMEOUT_S = 20.0
 """Longest time from a connection, or from a request's first byte, to the end of its headers."""
 
-_BODY = (
-    b'{"type":"about:blank","title":"Request Header Fields Too Large","status":431,'
-    b'"detail":"Request line and headers are too large."}'
-)
-_TOO_LARGE = (
-    b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Type: application/problem+json\r\n"
-    b"Content-Length: %d\r\nConnection: close\r\n\r\n%b" % (len(_BODY), _BODY)
-)
+
+def _refusal(status: HTTPStatus, detail: str) -> bytes:
+    """Return an answer, and the end of the connection, to what is no request: a problem, traced like every other."""
+    trace_id = os.urandom(16).hex()
+    said = {
+        "type": "about:blank",
+        "title": status.phrase,
+        "status": status.value,
+        "detail": detail,
+        "trace_id": trace_id,
+    }
+    body = orjson.dumps(said)
+    head = (
+        f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: {MEDIA_TYPE}\r\nContent-Length: {len(body)}\r\n"
+        f"Cache-Control: no-store\r\nTrace-Id: {trace_id}\r\nConnection: close\r\n\r\n"
+    )
+    return head.encode("ascii") + body
 
 
 class BoundedHttp(HttpToolsProtocol):
@@ -53,8 +67,7 @@ class BoundedHttp(HttpToolsProtocol):
         super().data_received(data)
         self._unclaimed_bytes = 0 if self._came_forward else self._unclaimed_bytes + len(data)
         if self._unclaimed_bytes > HEAD_MAX_BYTES and not self.transport.is_closing():
-            self.transport.write(_TOO_LARGE)
-            self.transport.close()
+            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "Request line and headers are too large.")
         elif self._is_in_head and self._deadline is None:
             self._expect_head()
 
@@ -73,6 +86,14 @@ class BoundedHttp(HttpToolsProtocol):
         """Take a piece of its body."""
         self._came_forward = True
         super().on_body(body)
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what the parser cannot read."""
+        self._refuse(HTTPStatus.BAD_REQUEST, msg)
+
+    def _refuse(self, status: HTTPStatus, detail: str) -> None:
+        self.transport.write(_refusal(status, detail))
+        self.transport.close()
 
     def _expect_head(self) -> None:
         self._deadline = self.loop.call_later(HEAD_TIMEOUT_S, self._give_up)

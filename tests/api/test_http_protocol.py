@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from starlette.requests import Request
@@ -80,7 +82,48 @@ async def test_headers_without_end_are_cut_off(port: int, start: bytes, piece: b
     async with asyncio.timeout(PATIENCE_S):
         sent, answer = await _flood(port, start, piece, most=50_000_000)
     assert sent < 10_000_000, "what the kernel's buffers hold, and no more"
-    assert not answer or b"HTTP/1.1 431 " in answer, "a reset may take the answer with it; another answer is none"
+    assert not answer or _problem(answer)["status"] == 431, (
+        "a reset may take the answer with it; another answer is none"
+    )
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"HELLO\r\n\r\n",
+        b"FOO /v1/payments HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nA b: c\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"\x16\x03\x01\x02\x00\x01",
+    ],
+    ids=["no request", "no method", "no header", "two lengths", "a length and chunks", "no chunk", "TLS"],
+)
+async def test_what_is_no_request_is_answered_with_a_traced_problem_and_the_end_of_the_connection(
+    port: int, said: bytes
+) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(said)
+    async with asyncio.timeout(PATIENCE_S):
+        answer = await reader.read()
+    assert _problem(answer)["status"] == 400
+    writer.close()
+
+
+def _problem(answer: bytes) -> dict[str, Any]:
+    """Read an answer that closes its connection, and check that it is a problem that names its trace."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    lines = head.decode().split("\r\n")
+    headers = dict(line.lower().split(": ", 1) for line in lines[1:])
+    problem: dict[str, Any] = json.loads(body)
+    assert lines[0] == f"HTTP/1.1 {problem['status']} {problem['title']}"
+    assert headers["content-type"] == "application/problem+json"
+    assert headers["content-length"] == str(len(body))
+    assert headers["connection"] == "close"
+    assert headers["trace-id"] == problem["trace_id"]
+    assert len(problem["trace_id"]) == 32
+    return problem
 
 
 async def test_large_headers_within_the_bound_and_large_bodies_pass(port: int) -> None:
