@@ -1,12 +1,13 @@
 """Reads a JSON body once: bounded while it streams, checked, and turned into a canonical form.
 
-Invariant: what comes out is a JSON object in valid Unicode without NUL characters, no deeper than MAX_DEPTH, and without
-anything that looks like a card number. What does not qualify is refused without being repeated.
+Invariant: what comes out is a JSON object in valid Unicode without NUL characters, no deeper than MAX_DEPTH, each name once in
+its object, and without anything that looks like a card number. What does not qualify is refused without being repeated.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
@@ -29,12 +30,15 @@ MAX_DEPTH = 16
 READ_TIMEOUT_S = 15.0
 """Longest time a body may take to arrive."""
 
+_OF_A_NAME = "[key]"
+"""Where pydantic says that it means a name, not the value under it."""
+
 DRAIN_MAX_BYTES = 4 * 1024 * 1024
 """How much of a body that is too large is read and thrown away."""
 
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
-_ESCAPED_BLANK = re.compile(rb"\\[nrt]")
-"""Line ends and tabs as JSON writes them, which may stand between the digits of a card number."""
+_ESCAPED_CONTROL = re.compile(rb"\\(?:[nrtfb]|u00[01][0-9a-f])")
+"""Control characters as JSON writes them, which may stand between the digits of a card number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,9 @@ async def read_json(request: Request, max_bytes: int, *, optional: bool = False)
     if not isinstance(content, dict):
         error = FieldError("", "The body must be a JSON object.")
         raise Problem(problems.VALIDATION_FAILED, error.detail, errors=[error])
-    return JsonBody(content, check(content))
+    canonical = check(content)
+    _require_each_name_once(raw)
+    return JsonBody(content, canonical)
 
 
 async def _read(request: Request, max_bytes: int) -> bytes:
@@ -116,7 +122,21 @@ def parse(raw: bytes) -> Any:
         return orjson.loads(raw)
     except orjson.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
-        raise Problem(problems.MALFORMED_REQUEST, f"The body is no valid JSON in UTF-8 ({place}).") from None
+        what = "holds a number that is too large" if "infinity" in error.msg else "is no valid JSON in UTF-8"
+        raise Problem(problems.MALFORMED_REQUEST, f"The body {what} ({place}).") from None
+
+
+def _require_each_name_once(raw: bytes) -> None:
+    """Raise Problem 400 when an object names a field twice: of two readers, each may believe another one (RFC 8259, 4).
+
+    The body must have passed `check`, so that the slower parser meets nothing deep.
+    """
+    json.loads(raw, object_pairs_hook=_unlike_names)
+
+
+def _unlike_names(pairs: list[tuple[str, Any]]) -> None:
+    if len({name for name, _ in pairs}) < len(pairs):
+        raise Problem(problems.MALFORMED_REQUEST, "The body names a field twice within one object.")
 
 
 def check(content: Any) -> bytes:
@@ -126,7 +146,7 @@ def check(content: Any) -> bytes:
     canonical = orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
     if b"\\u0000" in canonical and _NUL.search(canonical):
         raise Problem(problems.MALFORMED_REQUEST, "The body holds a NUL character (\\u0000), which no text may have.")
-    refuse_card_numbers(_ESCAPED_BLANK.sub(b" ", canonical).decode(), "The body")
+    refuse_card_numbers(_ESCAPED_CONTROL.sub(b" ", canonical).decode(), "The body")
     return canonical
 
 
@@ -160,7 +180,7 @@ def validate(model: type[Model], body: JsonBody) -> Model:
 
 
 def _invalid(found: list[ErrorDetails], content: Mapping[str, Any]) -> Problem:
-    errors = [FieldError(_pointer(error["loc"], content), _sentence(error)) for error in found]
+    errors = [FieldError(_pointer(error["loc"], content), sentence(error["msg"])) for error in found]
     kinds = {error["type"] for error in found}
     detail = errors[0].detail if len(errors) == 1 else f"{len(errors)} fields are invalid; `errors` names them."
     if len(errors) == 1 and errors[0].pointer:
@@ -176,11 +196,13 @@ def _pointer(location: tuple[int | str, ...], content: Any) -> str:
         is_last = place == len(location) - 1
         if isinstance(content, dict) and part not in content and not is_last:
             continue
+        if is_last and part == _OF_A_NAME:
+            break
         parts.append(str(part).replace("~", "~0").replace("/", "~1"))
         content = content.get(part) if isinstance(content, dict) else None
     return "".join(f"/{part}" for part in parts)
 
 
-def _sentence(error: ErrorDetails) -> str:
-    message = error["msg"].removeprefix("Value error, ")
-    return message if message.endswith(".") else f"{message}."
+def sentence(message: str) -> str:
+    """Return a message of pydantic as a sentence of ours."""
+    return message.removeprefix("Value error, ").removesuffix(".") + "."

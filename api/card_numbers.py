@@ -1,8 +1,8 @@
 """Finds what looks like a card number, so that a request that holds one is refused before anything of it is kept.
 
 Invariant: a number of 13 to 19 digits with a valid check digit (ISO/IEC 7812-1, annex B), beginning as payment cards do, is
-found wherever it stands: alone or within a text, with blanks, line ends, dashes or invisible characters between the digits, in
-digits of any script.
+found wherever it stands: alone or within a text, with blanks, line ends, dashes, control or invisible characters between the
+digits, in digits of any script, also raised, circled or full-width ones.
 
 Left alone, because they would be refused by chance and are no cards: numbers that begin with 0, 1, 20, 21, 28 or 29, where no
 card network issues (so timestamps in milliseconds, microseconds or as 20261123… pass); the digits of a UUID; and those of a
@@ -13,15 +13,16 @@ of 13 to 19 digits looks like a card by chance and is refused: an id made of dig
 from __future__ import annotations
 
 import re
+import unicodedata
 from itertools import accumulate
 
 MIN_DIGITS = 13
 MAX_DIGITS = 19
 
-_SEPARATORS = " \t\r\n\u00a0\u00ad\u2000-\u200f\u2028-\u202f\u2060-\u2064\ufeff\\-\u2010-\u2015\u2212._/"
-_LONG_ENOUGH = re.compile(rf"\d(?:[{_SEPARATORS}]{{0,2}}\d){{{MIN_DIGITS - 1}}}")
-_CANDIDATE = re.compile(rf"\d(?:[{_SEPARATORS}]{{0,2}}\d){{{MIN_DIGITS - 1},}}")
-_GROUP = re.compile(r"\d+")
+_SEPARATORS = r"\x00-\x20\x7f\-._/"
+_LONG_ENOUGH = re.compile(rf"[0-9](?:[{_SEPARATORS}]{{0,2}}[0-9]){{{MIN_DIGITS - 1}}}")
+_CANDIDATE = re.compile(rf"[0-9](?:[{_SEPARATORS}]{{0,2}}[0-9]){{{MIN_DIGITS - 1},}}")
+_GROUP = re.compile(r"[0-9]+")
 _HARMLESS = re.compile(
     r"(?<![0-9A-Za-z])(?:"
     r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
@@ -30,6 +31,25 @@ _HARMLESS = re.compile(
 )
 _BEGINS_LIKE_A_CARD = re.compile(r"2[2-7]|[345689]")
 _DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
+
+
+class _Plain(dict[int, str]):
+    """For `str.translate`: what a sign beyond ASCII is to a reader of digits."""
+
+    def __missing__(self, code: int) -> str:
+        sign = chr(code)
+        match unicodedata.category(sign):
+            case "Nd":
+                return str(unicodedata.decimal(sign))
+            case "Zs" | "Zl" | "Zp" | "Pd" | "Pc" | "Cc":
+                return " "
+            case "Cf" | "Mn" | "Me":  # invisible, or drawn over the sign before it
+                return ""
+        return "-" if sign == _MINUS else sign
+
+
+_MINUS = "\u2212"
+_PLAIN = _Plain({code: chr(code) for code in range(128)})
 
 
 def _any_window(groups: list[str]) -> bool:
@@ -63,12 +83,9 @@ def _prefix_sums(digits: str) -> tuple[list[int], list[int]]:
 
 def holds_card_number(text: str) -> bool:
     """Tell whether something in the text looks like a card number."""
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text).translate(_PLAIN)
     if _LONG_ENOUGH.search(text) is None:
         return False
-    for candidate in _CANDIDATE.finditer(_HARMLESS.sub(" x ", text)):
-        found = candidate[0]
-        if not found.isascii():
-            found = "".join(str(int(sign)) if sign.isdecimal() else "-" for sign in found)
-        if _any_window(_GROUP.findall(found)):
-            return True
-    return False
+    candidates = _CANDIDATE.finditer(_HARMLESS.sub(" x ", text))
+    return any(_any_window(_GROUP.findall(candidate[0])) for candidate in candidates)

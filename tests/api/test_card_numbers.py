@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import unicodedata
 import uuid
 from typing import Any
 
@@ -28,6 +29,11 @@ WRITTEN = [
     "4242424242424242 1226 123",
     "tok_4242424242424242",
     "\uff14\uff12" * 8,
+    "4242\u30004242\uff0d4242\ufe634242",
+    "4242\u200b\u200b\u200b\u200b4242\u00ad42424242",
+    "\u2463\u2461" * 8,
+    "\u2074\u00b2" * 8,
+    "4\ufe0f\u20e32\ufe0f\u20e3" * 8,
 ]
 HARMLESS = [
     "4242424242424241",
@@ -71,6 +77,20 @@ def test_every_number_with_a_valid_check_digit_is_found_and_no_other(first: str,
     assert not holds_card_number(wrong)
 
 
+BETWEEN = st.characters(categories=["Zs", "Zl", "Zp", "Pd", "Pc", "Cc", "Cf", "Mn", "Me"])
+ZEROS = [chr(code) for code in range(0x20000) if unicodedata.decimal(chr(code), None) == 0]
+
+
+@given(st.lists(BETWEEN, min_size=3, max_size=3))
+def test_no_blank_dash_or_invisible_sign_hides_a_number(signs: list[str]) -> None:
+    assert holds_card_number("4242" + "".join(f"{sign}4242" for sign in signs))
+
+
+@pytest.mark.parametrize("zero", ZEROS)
+def test_digits_of_every_script_are_read(zero: str) -> None:
+    assert holds_card_number("".join(chr(ord(zero) + int(digit)) for digit in NUMBER))
+
+
 @given(st.uuids(version=4))
 def test_a_uuid_is_never_taken_for_a_card_number(value: uuid.UUID) -> None:
     assert not holds_card_number(str(value))
@@ -84,6 +104,7 @@ def _bodies() -> list[Any]:
         good | {"payment_method": {"type": "card", "number": NUMBER}},
         good | {"description": f"paid with {NUMBER}"},
         good | {"metadata": {"pan": "4242 4242 4242 4242"}},
+        *(good | {"description": sign.join(["4242"] * 4)} for sign in map(chr, (*range(1, 0x20), 0x7F, 0x85))),
         good | {"metadata": {f"n{NUMBER}": "x"}},
         good | {"customer": NUMBER},
         good | {"amount": int(NUMBER)},
