@@ -42,13 +42,14 @@ from api.payment_commands import CARD_GATEWAY
 from api.payment_presenter import to_json
 from api.problems import FieldError, Problem
 from api.services import Services, services_of
+from api.strict_route import StrictRoute
 from domain import ids
 from domain.ledger.accounts import Account, AccountResult, NormalSide
 from infra.postgres.account_reads import MAX_PAGE, StoredAccount
 
 DEFAULT_PAGE = 20
 
-router = APIRouter(prefix="/v1/accounts", tags=["accounts"])
+router = APIRouter(prefix="/v1/accounts", tags=["accounts"], route_class=StrictRoute)
 
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE, description="Most on a page.")]
 Cursor = Annotated[str | None, Query(description="`next_cursor` of the page before.", max_length=200)]

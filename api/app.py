@@ -31,6 +31,7 @@ from api import (
     problems,
     refund_routes,
 )
+from api.body import sentence
 from api.edge import Edge
 from api.in_flight import InFlight
 from api.metrics import RequestMetrics
@@ -77,7 +78,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.metrics = metrics
     for module in _ROUTE_MODULES:
         app.include_router(module.router)
-    app.include_router(swagger_ui(TITLE))
+    docs = swagger_ui(TITLE)
+    app.include_router(docs)
+    app.state.routes = (*app.routes, *docs.routes, *(route for each in _ROUTE_MODULES for route in each.router.routes))
     app.openapi = document_of(app)  # type: ignore[method-assign]
     app.add_exception_handler(Problem, _answer_problem)
     app.add_exception_handler(HTTPException, _answer_http_exception)
@@ -110,10 +113,9 @@ async def _answer_http_exception(request: Request, error: Exception) -> Response
 
 def _methods_of(request: Request) -> set[str]:
     """Return the methods of every route at the path: the router itself names those of the first alone."""
-    ours = (route for module in _ROUTE_MODULES for route in module.router.routes)
     return {
         method
-        for route in (*request.app.routes, *ours)
+        for route in request.app.state.routes
         if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE
         for method in route.methods or ()
     }
@@ -123,9 +125,7 @@ async def _answer_invalid_parameters(request: Request, error: Exception) -> Resp
     """Answer query parameters out of their bounds, without repeating them."""
     assert isinstance(error, RequestValidationError)  # noqa: S101
     found: Sequence[Any] = error.errors()
-    errors = [
-        FieldError("".join(f"/{part}" for part in each["loc"]), f"{each['msg'].removesuffix('.')}.") for each in found
-    ]
+    errors = [FieldError("".join(f"/{part}" for part in each["loc"]), sentence(each["msg"])) for each in found]
     detail = f"{errors[0].pointer}: {errors[0].detail}"
     return _render(request, Problem(problems.VALIDATION_FAILED, detail, errors=errors))
 

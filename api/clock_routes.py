@@ -31,12 +31,13 @@ from api.loan_views import ClockResource
 from api.money_call import Accepted, Done, MoneyCall, carry_out, receive
 from api.resource import written_or_accepted
 from api.services import Services, services_of
+from api.strict_route import StrictRoute
 from domain import ids
 from infra.postgres.idempotency import Claim, ClaimOutcome
 from infra.postgres.loan_reads import StoredClock
 from workflows.loan_test_clock import AdvanceClock, ClockOrder, ClockView, LoanClockWorkflow
 
-router = APIRouter(prefix="/v1/test_clocks", tags=["test clocks"])
+router = APIRouter(prefix="/v1/test_clocks", tags=["test clocks"], route_class=StrictRoute)
 
 
 @router.post(

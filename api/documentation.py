@@ -44,6 +44,7 @@ class ProblemView(BaseModel):
 READ_PROBLEMS = (
     problems.UNAUTHENTICATED,
     problems.NOT_FOUND,
+    problems.VALIDATION_FAILED,
     problems.CARD_NUMBER_REFUSED,
     problems.DATABASE_UNAVAILABLE,
     problems.INTERNAL_ERROR,
@@ -148,7 +149,7 @@ LOAN_ACTOR: Document = {
 def problems_of(*kinds: ProblemType) -> Responses:
     """Describe the problems a route can answer with; those of one status share a description with an example each."""
     described: Responses = {}
-    for kind in kinds:
+    for kind in dict.fromkeys(kinds):
         response = described.setdefault(
             kind.status,
             {

@@ -66,7 +66,7 @@ async def get_readiness(request: Request) -> Response:
 async def get_metrics(request: Request) -> Response:
     """Return the metrics of this process for Prometheus."""
     if not services_of(request).settings.metrics_enabled:
-        raise problems.not_found("page")
+        raise problems.Problem(problems.NOT_FOUND, "There is nothing at this path.")
     return Response(request.app.state.metrics.render(), media_type=CONTENT_TYPE_LATEST)
 
 
@@ -85,7 +85,7 @@ async def show_problem_type(code: str) -> Response:
     """Explain one problem type."""
     kind = CATALOGUE.get(code)
     if kind is None:
-        raise problems.not_found("problem type")
+        raise problems.Problem(problems.NOT_FOUND, "There is no problem type of this name; /problems lists them.")
     return HTMLResponse(_page(kind.title, _explain(kind)))
 
 

@@ -16,11 +16,12 @@ from api.loan_commands import LoanAction, command
 from api.loan_problems import NO_MANDATE, PAYMENT_DECLINED
 from api.loan_requests import mandate_of
 from api.money_call import receive
+from api.strict_route import StrictRoute
 from domain.loans.status import LoanStatus
 from workflows.loan import LoanWorkflow
 from workflows.loan_messages import AcceptOffer, PayOff, Repay, WithdrawApplication
 
-router = APIRouter(prefix="/v1/loans", tags=["loans"])
+router = APIRouter(prefix="/v1/loans", tags=["loans"], route_class=StrictRoute)
 
 
 @router.post(

@@ -18,6 +18,7 @@ from api.loan_command_requests import ChargeBody, EmptyBody, NoteBody, PauseBody
 from api.loan_commands import LoanAction, command
 from api.loan_problems import INVALID_LOAN_TERMS, NO_MANDATE, NOT_REFERRED, PAYMENT_DECLINED, PAYOUT_NOT_RETURNED
 from api.loan_requests import mandate_of
+from api.strict_route import StrictRoute
 from domain.loans.status import LoanStatus
 from workflows.loan import LoanWorkflow
 from workflows.loan_messages import (
@@ -35,7 +36,7 @@ from workflows.loan_messages import (
     WaiveCharge,
 )
 
-router = APIRouter(prefix="/v1/loans", tags=["lending"])
+router = APIRouter(prefix="/v1/loans", tags=["lending"], route_class=StrictRoute)
 
 _described = partial(command_described, by_person=True)
 

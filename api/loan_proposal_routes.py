@@ -21,13 +21,14 @@ from api.loan_commands import LoanAction, command, propose
 from api.loan_problems import INVALID_LOAN_TERMS, NOT_REFERRED, PROPOSAL_NOT_OPEN, SECOND_PERSON_REQUIRED
 from api.loan_views import LoanView, ProposalView
 from api.problems import ProblemType
+from api.strict_route import StrictRoute
 from domain.loans.proposals import ProposalKind
 from workflows.loan import LoanWorkflow
 from workflows.loan_messages import ApproveApplication, CheckProposal, RestructureLoan, UndoWriteOff, WriteOff
 
 MAX_NUMBER = 1_000_000
 
-router = APIRouter(prefix="/v1/loans", tags=["lending"])
+router = APIRouter(prefix="/v1/loans", tags=["lending"], route_class=StrictRoute)
 
 
 def _proposing(body: type[BaseModel], *kinds: ProblemType, optional_body: bool = False) -> dict[str, Any]:

@@ -16,10 +16,11 @@ from api.loan_terms import QuoteBody
 from api.loan_views import LoanQuote
 from api.payment_presenter import to_json
 from api.services import services_of
+from api.strict_route import StrictRoute
 from domain.errors import DomainError
 from domain.loans.quote import QuoteRequest, quote
 
-router = APIRouter(prefix="/v1/loan_quotes", tags=["loans"])
+router = APIRouter(prefix="/v1/loan_quotes", tags=["loans"], route_class=StrictRoute)
 
 
 @router.post(

@@ -45,6 +45,7 @@ from api.payment_presenter import to_json, transfer_view
 from api.problems import FieldError, Problem
 from api.resource import written_or_accepted
 from api.services import Services, services_of
+from api.strict_route import StrictRoute
 from domain.loans.loan import CLOSED, RUNNING
 from domain.loans.proposals import ProposalStatus
 from domain.loans.status import LoanStatus
@@ -59,7 +60,7 @@ MAX_PAYOFF_YEARS = 60
 QueryDay = Annotated[date, BeforeValidator(is_day)]
 Cursor = Annotated[str | None, Query(description="`next_cursor` of the page before.", max_length=200)]
 
-router = APIRouter(prefix="/v1/loans", tags=["loans"])
+router = APIRouter(prefix="/v1/loans", tags=["loans"], route_class=StrictRoute)
 
 
 @router.post(

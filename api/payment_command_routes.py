@@ -23,12 +23,13 @@ from api.payment_requests import (
 )
 from api.payment_views import PaymentView
 from api.services import services_of
+from api.strict_route import StrictRoute
 from domain.payments.status import PaymentAction
 from infra.postgres.idempotency import Claim
 from workflows.messages import CancelPayment, CapturePayment, ResolveReview, RetryReview
 from workflows.payment import PaymentWorkflow
 
-router = APIRouter(prefix="/v1/payments", tags=["payments"])
+router = APIRouter(prefix="/v1/payments", tags=["payments"], route_class=StrictRoute)
 
 
 @router.post(

@@ -33,6 +33,7 @@ from api.payment_views import LivePayment, PaymentPage, PaymentView, Timeline
 from api.problems import Problem
 from api.resource import written_or_accepted
 from api.services import Services, services_of
+from api.strict_route import StrictRoute
 from domain.payments.status import PaymentStatus
 from infra.postgres.ledger import MAX_PAGE as MAX_ENTRIES
 from infra.postgres.payment_reads import MAX_PAGE, PaymentFilter
@@ -51,7 +52,7 @@ def _is_moment(value: Any) -> Any:
 
 Moment = Annotated[AwareDatetime, BeforeValidator(_is_moment)]
 
-router = APIRouter(prefix="/v1/payments", tags=["payments"])
+router = APIRouter(prefix="/v1/payments", tags=["payments"], route_class=StrictRoute)
 
 
 @router.post(

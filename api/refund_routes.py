@@ -27,10 +27,11 @@ from api.payment_requests import CreateRefund, ResolveRefundBody, ReviewRefund
 from api.payment_views import RefundList, RefundView
 from api.resource import written_or_accepted
 from api.services import services_of
+from api.strict_route import StrictRoute
 from domain import ids
 from workflows.messages import ResolveRefund, RetryReview
 
-router = APIRouter(prefix="/v1", tags=["refunds"])
+router = APIRouter(prefix="/v1", tags=["refunds"], route_class=StrictRoute)
 
 
 @router.post(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,7 @@ BODIES: dict[str, tuple[dict[str, Any], str, str]] = {
     "long text": ({"description": "x" * 1001}, "validation_failed", "/description"),
     "metadata of numbers": ({"metadata": {"order": 1}}, "validation_failed", "/metadata/order"),
     "much metadata": ({"metadata": {f"k{n}": "v" for n in range(21)}}, "validation_failed", "/metadata"),
+    "a name that metadata cannot have": ({"metadata": {"a~ /b": "c"}}, "validation_failed", "/metadata/a~0 ~1b"),
     "NUL": ({"description": "a\x00b"}, "malformed_request", "NUL"),
     "NUL in a name": ({"metadata": {"a\x00b": "c"}}, "malformed_request", "NUL"),
     "too deep": ({"metadata": DEEP}, "malformed_request", "deeper"),
@@ -104,6 +106,29 @@ async def test_each_missing_field_is_named(shop: ApiWorld) -> None:
 async def test_what_is_no_json_is_refused(shop: ApiWorld, content: bytes) -> None:
     status, code = (413, "body_too_large") if len(content) > 64 * 1024 else (400, "malformed_request")
     _assert_problem(await _send(shop, content), status, code)
+
+
+async def test_a_number_beyond_all_bounds_is_called_that(shop: ApiWorld) -> None:
+    problem = _assert_problem(await _send(shop, b'{"amount": 1' + b"0" * 400 + b"}"), 400, "malformed_request")
+    assert "too large" in problem["detail"]
+
+
+@pytest.mark.parametrize(
+    "twice",
+    [
+        b'{"amount": 1, "amount": 2',
+        b'{"amount": 1, "am\\u006funt": 1',
+        b'{"metadata": {"a": "1", "b": "2", "a": "1"}, "amount": 1',
+        b'{"description": "4242424242424242", "description": "", "amount": 1',
+        b'{"amount": 1, "": [{"x": 1, "x": 1}]',
+    ],
+    ids=["an amount", "written otherwise", "further in", "a hidden card number", "in an unknown field"],
+)
+async def test_a_field_named_twice_is_refused_for_nobody_knows_which_is_meant(shop: ApiWorld, twice: bytes) -> None:
+    rest = b', "currency": "USD", "account": "merchant", "payment_method": {"type": "card", "token": "tok_visa"}}'
+    problem = _assert_problem(await _send(shop, twice + rest), 400, "malformed_request")
+    assert "twice" in problem["detail"]
+    assert "4242" not in str(problem)
 
 
 @pytest.mark.parametrize("content", [b"[]", b'"text"', b"1", b"null", b"true"])
@@ -207,6 +232,31 @@ async def test_unknown_paths_and_methods_are_problems_too(shop: ApiWorld) -> Non
     assert answer.headers["allow"] == "GET"
     both = await shop.http.delete("/v1/payments")
     assert both.headers["allow"] == "GET, POST"
+
+
+async def test_a_method_that_is_not_allowed_is_told_those_that_are(shop: ApiWorld) -> None:
+    """Every path of the document, and those that are not in it."""
+    document = shop.app.openapi()["paths"]
+    expected = {path: {method.upper() for method in item} for path, item in document.items()}
+    expected |= {path: {"GET"} for path in ("/metrics", "/docs", "/docs/start.js", "/problems", "/problems/not_found")}
+    for path, methods in expected.items():
+        answer = await shop.http.request("PATCH", re.sub(r"\{\w+\}", "x", path))
+        _assert_problem(answer, 405, "method_not_allowed")
+        assert set(answer.headers["allow"].split(", ")) == methods, path
+
+
+async def test_a_query_parameter_that_a_path_does_not_know_is_refused(shop: ApiWorld) -> None:
+    """Misspelt, a filter would silently mean everything; sent twice, nobody knows which is meant."""
+    for path, item in shop.app.openapi()["paths"].items():
+        if not path.startswith("/v1"):
+            continue
+        for method, operation in item.items():
+            named = [each["name"] for each in operation.get("parameters", ()) if each["in"] == "query"]
+            target = re.sub(r"\{\w+\}", "x", path)
+            for query in ("statsu=succeeded", *(f"{name}=1&{name}=1" for name in named)):
+                answer = await shop.http.request(method.upper(), f"{target}?{query}")
+                problem = _assert_problem(answer, 422, "validation_failed")
+                assert problem["errors"][0]["pointer"] == f"/query/{query.partition('=')[0]}", (method, path)
 
 
 async def test_an_error_names_no_value_that_was_sent(shop: ApiWorld) -> None:
