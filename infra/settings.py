@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 Port = Annotated[int, Field(ge=1, le=65_535)]
@@ -162,6 +162,17 @@ class Settings(BaseSettings):
         if self.owner_database_url is None:
             raise ValueError("CLEARHOLD_OWNER_DATABASE_URL is not set; migrations run as the owner of the schema")
         return self.owner_database_url
+
+
+def complaints(error: ValidationError) -> list[str]:
+    """Return what is wrong with settings that were refused, by the variable that holds them; values are not repeated."""
+    prefix = Settings.model_config.get("env_prefix", "")
+    said = []
+    for each in error.errors(include_url=False, include_input=False, include_context=False):
+        name = "".join(str(part) for part in each["loc"][:1]).upper()
+        message = each["msg"].removeprefix("Value error, ")
+        said.append(f"{prefix}{name}: {message}" if name else message)
+    return said
 
 
 @lru_cache(maxsize=1)

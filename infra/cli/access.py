@@ -27,8 +27,13 @@ def ensure_development_key(data_dir: Path, database_url: str) -> str:
     if path.exists():
         return path.read_text(encoding="utf-8").strip()
     key = asyncio.run(_create(database_url, "development"))
-    path.touch(mode=0o600)
-    path.write_text(key, encoding="utf-8")
+    unfinished = path.with_name(
+        f"{KEY_FILE}.unfinished"
+    )  # a file that stops half-way would be read as the key for ever
+    unfinished.unlink(missing_ok=True)
+    unfinished.touch(mode=0o600)
+    unfinished.write_text(key, encoding="utf-8")
+    unfinished.replace(path)
     return key
 
 

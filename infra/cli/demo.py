@@ -6,7 +6,6 @@ Invariant: it exits 0 only when every expectation held, and leaves no process be
 from __future__ import annotations
 
 import asyncio
-import shutil
 from typing import Annotated
 
 import typer
@@ -23,14 +22,13 @@ def demo(
     """Play real purchases against the whole stack, kill a worker meanwhile, and prove the books."""
     from infra.cli.access import ensure_development_key
     from infra.demo.run import run_demo
+    from infra.local.folder_lock import emptied
     from infra.local.progress import Progress
     from infra.local.stack import LocalStack, StackOptions
     from infra.settings import get_settings
 
     settings, progress = get_settings(), Progress()
-    folder = settings.data_dir / "demo"
-    shutil.rmtree(folder, ignore_errors=True)
-    with reported():
+    with reported(), emptied(settings.data_dir / "demo") as folder:
         try:
             with LocalStack(StackOptions(folder, workers=WORKERS), settings, progress) as stack:
                 stack.start()

@@ -16,14 +16,13 @@ def doctor(
 
     from rich.console import Console
 
-    from infra.local.doctor import examine
+    from infra.local.doctor import examine_here
     from infra.local.findings import State
-    from infra.settings import get_settings
 
     console = Console(highlight=False)
     signs = {State.OK: ("ok", "green"), State.SKIPPED: ("-", "dim"), State.PROBLEM: ("PROBLEM", "red")}
     findings = []
-    for finding in examine(get_settings()):
+    for finding in examine_here():
         findings.append(finding)
         if not as_json:
             sign, style = signs[finding.state]

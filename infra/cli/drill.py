@@ -6,7 +6,6 @@ Invariant: it exits 0 only when nothing was lost and nothing happened twice, and
 from __future__ import annotations
 
 import asyncio
-import shutil
 from typing import Annotated
 
 import typer
@@ -26,15 +25,14 @@ def drill(
 ) -> None:
     """Let clients pay while workers, API, Temporal, bank and database are killed; then compare every side of every payment."""
     from infra.drill.campaign import Drill, run_drill
+    from infra.local.folder_lock import emptied
     from infra.local.progress import Progress
     from infra.local.stack import LocalStack, StackOptions
     from infra.settings import get_settings
 
     settings, progress = get_settings(), Progress()
-    folder = settings.data_dir / "drill"
-    shutil.rmtree(folder, ignore_errors=True)
-    options = StackOptions(folder, workers=workers, durable=durable, postgres_settings={} if durable else KILLABLE)
-    with reported():
+    with reported(), emptied(settings.data_dir / "drill") as folder:
+        options = StackOptions(folder, workers=workers, durable=durable, postgres_settings={} if durable else KILLABLE)
         try:
             with LocalStack(options, settings, progress) as stack:
                 stack.start()

@@ -6,6 +6,8 @@ answers at once.
 
 from __future__ import annotations
 
+import sys
+
 import typer
 
 from infra.cli import bench, demo, doctor, drill, keys, ledger, loan, migrate, payment, up
@@ -28,5 +30,17 @@ app.add_typer(payment.app, name="payment")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(loan.app, name="loan")
 
+
+def main() -> None:
+    """Run the command that was asked for; what a person can mend ends in a sentence."""
+    from infra.cli.failures import reported
+
+    try:
+        with reported():
+            app()
+    except typer.Exit as ended:  # raised outside of the application, which turns it into an exit status
+        sys.exit(ended.exit_code)
+
+
 if __name__ == "__main__":
-    app()
+    main()

@@ -24,6 +24,7 @@ QUIET_S = 2.0
 LOG_INTERVAL_S = 10.0
 PROBE_TIMEOUT_S = 30.0
 INSTALL_TIMEOUT_S = 3_600.0
+INTERRUPTED = 130
 
 
 def main() -> int:
@@ -47,6 +48,9 @@ def main() -> int:
         except subprocess.CalledProcessError as error:
             _say(f"setup failed: {' '.join(error.cmd[:6])} … ended with status {error.returncode}")
             return 1
+        except KeyboardInterrupt:
+            _say("setup stopped; nothing is left running, and the next one goes on from here")
+            return INTERRUPTED
         STAMP.write_text(wanted)
     return 0
 

@@ -10,15 +10,17 @@ from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
 DATA = ".clearhold"
+LOCKS = "*lock"
+"""How the files are named that whoever uses data, wherever in the folder it lies, holds locked."""
 CACHES = (".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis", ".import_linter_cache", "build", "docs/_build")
 KEPT = {".git", ".venv"}
 
 
 def main(project: Path = PROJECT) -> int:
     """Delete the data folder and the caches; the exit status is 1 when a stack still runs over the data."""
-    for lock in (project / DATA).glob("*/lock"):
+    for lock in (project / DATA).rglob(LOCKS):
         if _is_held(lock):
-            sys.stderr.write(f"a stack is running over {project / DATA}; stop it first\n")
+            sys.stderr.write(f"something is running over {project / DATA} (see {lock}); stop it first\n")
             return 1
     for name in (DATA, *CACHES):
         delete(project / name)
@@ -44,6 +46,8 @@ def _compiled(project: Path) -> "list[Path]":
 
 
 def _is_held(lock: Path) -> bool:
+    if not lock.is_file():
+        return False
     with lock.open("rb") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -9,8 +9,11 @@ from __future__ import annotations
 import asyncio
 import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+
+from pydantic import ValidationError
 
 from infra.local.child import LocalStackError
 from infra.local.findings import Finding, ok, problem, skipped
@@ -20,16 +23,29 @@ from infra.local.readiness import port_is_free
 from infra.local.running import examine_running
 from infra.local.temporal_binary import TEMPORAL_CLI, UnusableBinaryError, find_installed_temporal
 from infra.local.temporary import temporary_postgres
-from infra.settings import Settings
+from infra.settings import Settings, complaints, get_settings
 
 OLDEST_PYTHON = (3, 11)
 DISK_NEEDED_BYTES = 2 * 1024**3
+
+
+def examine_here() -> Iterator[Finding]:
+    """Read the settings of this process and examine what they describe; as long as they are wrong, they are all there is."""
+    try:
+        settings = get_settings()
+    except ValidationError as error:
+        yield _python()
+        for complaint in complaints(error):
+            yield problem("settings", complaint, "correct or unset it, in the environment or in .env")
+        return
+    yield from examine(settings)
 
 
 def examine(settings: Settings) -> Iterator[Finding]:
     """Yield each finding as it is made; the whole takes a few seconds."""
     stack = find_running_stack(settings.data_dir)
     yield _python()
+    yield _data_folder(settings.data_dir)
     yield _disk(settings.data_dir)
     yield from _ports(settings, stack)
     yield _postgres()
@@ -49,8 +65,24 @@ def _python() -> Finding:
     return ok("Python", version)
 
 
+def _data_folder(data_dir: Path) -> Finding:
+    """Write where the stack will: in the folder, or where it would be made."""
+    folder = _existing(data_dir)
+    try:
+        with tempfile.TemporaryDirectory(prefix=".clearhold-doctor-", dir=folder) as probe:
+            (Path(probe) / "file").write_text("written")
+    except OSError as error:
+        fix = "make it writable for you, or set CLEARHOLD_DATA_DIR to a folder that is"
+        return problem("data folder", f"{folder} cannot be written: {error.strerror}", fix)
+    return ok("data folder", f"{data_dir.absolute()} can be written")
+
+
+def _existing(folder: Path) -> Path:
+    return next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+
+
 def _disk(data_dir: Path) -> Finding:
-    folder = next(path for path in (data_dir.absolute(), *data_dir.absolute().parents) if path.exists())
+    folder = _existing(data_dir)
     free = shutil.disk_usage(folder).free
     detail = f"{free / 1024**3:.1f} GiB free at {folder}"
     if free < DISK_NEEDED_BYTES:
@@ -64,12 +96,17 @@ def _ports(settings: Settings, stack: RunningStack | None) -> Iterator[Finding]:
     if stack is not None:
         yield ok("ports", f"in use by the running stack, process {stack.pid}")
         return
-    taken = {name: port for name, port in preferred_ports(settings).items() if not port_is_free(port)}
+    try:
+        wanted = preferred_ports(settings)
+    except LocalStackError as error:
+        yield problem("ports", str(error), "add a port to that address; production needs none")
+        return
+    taken = {name: port for name, port in wanted.items() if not port_is_free(port)}
     for name, port in taken.items():
         yield problem(f"port {port}", f"{name} wants it and another program has it", f"stop the program on port {port}; "
                       "or leave it: the stack takes a free port instead and says so")  # fmt: skip
     if not taken:
-        yield ok("ports", ", ".join(str(port) for port in preferred_ports(settings).values()) + " are free")
+        yield ok("ports", ", ".join(str(port) for port in wanted.values()) + " are free")
 
 
 def _postgres() -> Finding:

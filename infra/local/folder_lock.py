@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -18,10 +21,14 @@ POLL_INTERVAL_S = 0.1
 
 
 class FolderLock:
-    """An exclusive lock in the file `path`, which also names its holder for the error message of the others."""
+    """An exclusive lock in the file `path`, which also names its holder for the error message of the others.
 
-    def __init__(self, path: Path) -> None:
+    `guards` is the folder it keeps the others from, by default the one it lies in.
+    """
+
+    def __init__(self, path: Path, guards: Path | None = None) -> None:
         self._path = path
+        self._guards = guards or path.parent
         self._descriptor: int | None = None
 
     def __enter__(self) -> Self:
@@ -48,7 +55,7 @@ class FolderLock:
                 if time.monotonic() >= deadline:
                     holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
                     os.close(descriptor)
-                    raise LocalStackError(f"{self._path.parent} is in use by another run (process {holder})") from None
+                    raise LocalStackError(f"{self._guards} is in use by another run (process {holder})") from None
                 time.sleep(POLL_INTERVAL_S)
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
@@ -58,7 +65,7 @@ class FolderLock:
         """Whether another process, or another lock object of this one, holds it now."""
         try:
             descriptor = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return False
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -73,3 +80,14 @@ class FolderLock:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+
+@contextmanager
+def emptied(folder: Path) -> Iterator[Path]:
+    """Have a folder to oneself, without what an earlier run left there.
+
+    Raises `LocalStackError` while another run has it, whose data stay.
+    """
+    with FolderLock(folder.with_name(f"{folder.name}.lock"), guards=folder):
+        shutil.rmtree(folder, ignore_errors=True)
+        yield folder

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from infra.local.child import LocalStackError
 from infra.local.folder_lock import FolderLock
 from infra.local.ports import PortAllocator
 from infra.local.readiness import LOOPBACK
@@ -112,5 +113,7 @@ def _announcement(data_dir: Path) -> Path:
 def _port_of(url: str) -> int:
     port = urlsplit(url).port
     if port is None:
-        raise ValueError(f"{url} names no port")
+        raise LocalStackError(
+            f"{url} names no port, and a stack of this machine needs one: add it, as in http://127.0.0.1:8233"
+        )
     return port

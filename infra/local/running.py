@@ -77,6 +77,7 @@ async def _temporal(settings: Settings) -> list[Finding]:
     try:
         findings.append(await _search_attributes(client))
         findings.append(await _pollers(client, settings.payment_task_queue))
+        findings.append(await _pollers(client, settings.loan_task_queue))
     except RPCError as error:
         detail = f"namespace {settings.temporal_namespace}: {error.message}"
         findings.append(problem("namespace", detail, "run `python -m infra.temporal_namespace`"))
@@ -111,8 +112,8 @@ async def _pollers(client: Client, queue: str) -> Finding:
     idle = [label for label, count in counts.items() if count == 0]
     if idle:
         fix = "start a worker: `python -m workers` with the stack's settings, or `make run`"
-        return problem("workers", f"nobody polls {queue} for {' and '.join(idle)} tasks", fix)
-    return ok("workers", f"{counts['workflow']} poll {queue}")
+        return problem(f"workers for {queue}", f"nobody polls {queue} for {' and '.join(idle)} tasks", fix)
+    return ok(f"workers for {queue}", f"{counts['workflow']} ask for tasks")
 
 
 async def _service(subject: str, url: str) -> Finding:

@@ -38,7 +38,8 @@ def test_a_link_to_a_folder_outside_is_removed_and_the_folder_kept(project: Path
 
 
 def test_data_in_use_is_kept(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with FolderLock(project / ".clearhold" / "postgres" / "lock"):
-        assert main(project) == 1
-    assert "stop it first" in capsys.readouterr().err
+    for held in ("postgres/lock", "demo/postgres/lock", "demo.lock", "setup.lock"):
+        with FolderLock(project / ".clearhold" / held):
+            assert main(project) == 1, held
+        assert "stop it first" in capsys.readouterr().err
     assert (project / ".clearhold" / "logs" / "file").exists()

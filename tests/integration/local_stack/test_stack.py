@@ -103,7 +103,7 @@ def test_the_doctor_sees_what_runs_and_names_a_fix_for_what_does_not(stack: Loca
     ):
         assert findings[subject].state is State.OK, findings[subject]
     assert findings["search attributes"].state is State.OK
-    for subject in ("workers", "API", "migrations"):
+    for subject in ("workers for payments", "workers for loans", "API", "migrations"):
         assert findings[subject].state is State.PROBLEM, findings[subject]
         assert findings[subject].fix
 
