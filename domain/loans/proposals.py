@@ -1,11 +1,12 @@
 """What one person proposes and another must approve: manual approval, restructuring, write-off, and undoing it.
 
-Invariant: the checker is never the maker. Who the actors are is the caller's word until there is authentication; the model
-will not change then.
+Invariant: the checker is never the maker, however the name is written. Who the actors are is the caller's word until there is
+authentication; the model will not change then.
 """
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -64,13 +65,23 @@ class Proposal:
 
     def checked(self, checker: str, at: datetime, *, approve: bool) -> Proposal:
         """Return the proposal as decided by a second person. Raises SecondPersonRequired for its maker."""
-        if checker.strip() == self.maker.strip():
+        if is_same_person(checker, self.maker):
             raise SecondPersonRequired(f"{checker} made proposal {self.number} and cannot decide it as well.")
         status = ProposalStatus.APPROVED if approve else ProposalStatus.REJECTED
         return replace(self, status=status, checker=checker, checked_at=at)
 
 
+def is_same_person(one: str, other: str) -> bool:
+    """Tell whether two names are one: case, blanks, and how a letter is encoded make nobody another person."""
+    return _plain(one) == _plain(other)
+
+
+def _plain(name: str) -> str:
+    seen = "".join(sign for sign in unicodedata.normalize("NFKC", name) if unicodedata.category(sign) != "Cf")
+    return " ".join(seen.casefold().split())
+
+
 def require_actor(actor: str) -> None:
     """Raise DomainError when nobody is named."""
-    if not 0 < len(actor.strip()) <= MAX_ACTOR:
+    if not _plain(actor) or len(actor) > MAX_ACTOR:
         raise DomainError("No actor is named.", advice="Name the person who acts.")
