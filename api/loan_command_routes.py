@@ -29,7 +29,9 @@ router = APIRouter(prefix="/v1/loans", tags=["loans"], route_class=StrictRoute)
     operation_id="accept_loan_offer",
     summary="Accept the offer",
     **command_described(
-        EmptyBody, "The loan, paid out; or still `approved`, when the payout failed.", optional_body=True
+        EmptyBody,
+        "The loan, paid out; still `approved` when the payout failed (see `failure`), or another command came first.",
+        optional_body=True,
     ),
 )
 async def accept_loan_offer(request: Request, loan_id: str) -> Response:

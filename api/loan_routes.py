@@ -43,7 +43,7 @@ from api.loan_views import (
 from api.money_call import carry_out, receive
 from api.payment_presenter import to_json, transfer_view
 from api.problems import FieldError, Problem
-from api.resource import written_or_accepted
+from api.resource import WAITING, written_or_accepted
 from api.services import Services, services_of
 from api.strict_route import StrictRoute
 from domain.loans.loan import CLOSED, RUNNING
@@ -270,7 +270,7 @@ async def get_live_loan(request: Request, loan_id: str) -> Response:
         open_ones = [each.number for each in progress.proposals if each.status is ProposalStatus.PENDING]
         view |= {
             "loan": services.loan_presenter.loan(progress.loan, stored.created_at, stored.updated_at),
-            "step": progress.step,
+            "step": WAITING if progress.waits_for else progress.step,
             "waits_for": progress.waits_for,
             "wakes_on": progress.wakes_on,
             "compensations": progress.compensations,

@@ -306,7 +306,9 @@ class LiveLoan(Out):
 
     object: Literal["live_loan"]
     loan: LoanView
-    step: str = Field(description="What it is doing; `done` when it has ended.")
+    step: str = Field(
+        description="What it is doing; `waiting` while `waits_for` says for what, `done` when it has ended."
+    )
     waits_for: str = Field(description="Whom or what it waits for; empty when it works.")
     wakes_on: date | None = Field(description="The day on which it goes on by itself.")
     compensations: list[str] = Field(description="What would be undone, in this order, if it failed now.")

@@ -31,7 +31,7 @@ from api.payment_presenter import to_json
 from api.payment_requests import CreatePayment
 from api.payment_views import LivePayment, PaymentPage, PaymentView, Timeline
 from api.problems import Problem
-from api.resource import written_or_accepted
+from api.resource import WAITING, written_or_accepted
 from api.services import Services, services_of
 from api.strict_route import StrictRoute
 from domain.payments.status import PaymentStatus
@@ -192,7 +192,8 @@ async def get_live_payment(request: Request, payment_id: str) -> Response:
                 detail = f"The workflow of payment {payment_id} was stopped from outside."
                 raise Problem(problems.PAYMENT_INTERRUPTED, detail) from None
         else:
-            payment, step, waits_for = progress.payment, progress.step, progress.waits_for
+            payment, waits_for = progress.payment, progress.waits_for
+            step = WAITING if waits_for else progress.step
             deadline, compensations, waiting = progress.deadline, progress.compensations, progress.waiting_commands
     view = {
         "object": "live_payment",

@@ -140,7 +140,9 @@ class LivePayment(Out):
 
     object: Literal["live_payment"]
     payment: PaymentView
-    step: str = Field(description="What it is doing; `done` when it has ended.")
+    step: str = Field(
+        description="What it is doing; `waiting` while `waits_for` says for what, `done` when it has ended."
+    )
     waits_for: str = Field(description="Whom or what it waits for; empty when it works.")
     deadline: datetime | None = Field(description="When the waiting ends.")
     compensations: list[str] = Field(description="What would be undone, in this order, if it failed now.")

@@ -10,6 +10,9 @@ from api import problems
 from api.payment_presenter import to_json
 from api.services import Services
 
+WAITING = "waiting"
+"""The step of a workflow that does nothing until somebody asks for something, or a day comes."""
+
 
 async def written_or_accepted(
     services: Services, tenant_id: str, kind: str, resource_id: str, written: dict[str, Any] | None

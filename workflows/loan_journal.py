@@ -26,6 +26,7 @@ from domain.loans.payout import Payout
 from domain.loans.proposals import Proposal, ProposalStatus
 from domain.loans.record import LoanEvent, LoanPosition, LoanRecord, position_of
 from domain.money import Money
+from domain.payments import explain
 from domain.payments.record import RecordOutcome
 from workflows.loan_messages import LoanState
 from workflows.loan_visibility import changes
@@ -140,7 +141,7 @@ class LoanJournal:
         outcome = await self.write(activity, after, name, text, **rest)  # type: ignore[arg-type]
         if not outcome.booked:
             raise ApplicationError(
-                f"The ledger refused the booking: {outcome.result}. {outcome.detail}".strip(),
+                f"The ledger refused the booking: {explain.refusal(outcome)}",
                 type=LEDGER_REFUSED,
                 non_retryable=True,
             )

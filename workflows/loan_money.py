@@ -135,7 +135,7 @@ class LoanMoney:
         )
         if ended.status is not RefundStatus.SUCCEEDED:
             raise ApplicationError(
-                f"The payout {payment.id} was not returned: {ended.failure_message or ended.status}.",
+                f"The payout {payment.id} was not returned: {explain.shortfall(ended)}",
                 type=PAYOUT_NOT_RETURNED,
                 non_retryable=True,
             )

@@ -17,6 +17,7 @@ from domain.loans.account import LoanAccount
 from domain.loans.loan import Loan
 from domain.loans.payout import Payout
 from domain.money import Money
+from domain.payments import explain
 from domain.payments.payment import Payment
 from domain.payments.status import PaymentStatus
 from workflows.loan_journal import LoanJournal
@@ -109,7 +110,7 @@ class LoanPayout(ABC):
         paid = await self._money.pay_out(loan, payout)
         if paid.status is not PaymentStatus.SUCCEEDED:
             raise ApplicationError(
-                f"The payout {paid.id} ended {paid.status}: {paid.failure_message}.",
+                f"The payout {paid.id} ended {paid.status}: {explain.shortfall(paid)}",
                 type=PAYOUT_FAILED,
                 non_retryable=True,
             )

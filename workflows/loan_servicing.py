@@ -20,6 +20,7 @@ from domain.loans.charges import Charged, charge_late_fee
 from domain.loans.receipts import Receipt, is_settled, receive, reverse
 from domain.loans.restructure import PrepaymentEffect
 from domain.loans.status import LoanAction, LoanStatus
+from domain.payments import explain
 from domain.payments.payment import Payment
 from domain.payments.status import PaymentStatus
 from workflows.loan_decisions import LoanDecisions
@@ -120,7 +121,7 @@ class LoanServicing(LoanDesk):
             charged.account,
             on,
             "collection_failed",
-            f"{self._amount(amount)} could not be collected: {paid.failure_message or paid.status}",
+            f"{self._amount(amount)} could not be collected: {explain.shortfall(paid)}",
             loan=self._loan.failed(paid.failure_code or "payment_failed", paid.failure_message or ""),
             charged=charged,
             amount_minor=amount,
@@ -182,7 +183,7 @@ class LoanServicing(LoanDesk):
         paid = await self._take(amount, mandate, purpose)
         if paid.status is not PaymentStatus.SUCCEEDED:
             raise ApplicationError(
-                f"{self._amount(amount)} could not be taken: {paid.failure_message or paid.status}.",
+                f"{self._amount(amount)} could not be taken: {explain.shortfall(paid)}",
                 "Use another source, or try again later.",
                 type=PAYMENT_DECLINED,
                 non_retryable=True,
@@ -223,7 +224,7 @@ class LoanServicing(LoanDesk):
         )
         if paid.status is not PaymentStatus.SUCCEEDED:
             raise ApplicationError(
-                f"The overpayment was not given back: {paid.failure_message or paid.status}.",
+                f"The overpayment was not given back: {explain.shortfall(paid)}",
                 type=PAYMENT_DECLINED,
                 non_retryable=True,
             )

@@ -96,7 +96,8 @@ def reason_of(failure: BaseException) -> str:
     innermost: BaseException = failure
     while innermost.__cause__ is not None:
         innermost = innermost.__cause__
-    return str(innermost) or type(innermost).__name__
+    said = innermost.message if isinstance(innermost, FailureError) else str(innermost)
+    return said or type(innermost).__name__
 
 
 def code_of(failure: BaseException) -> str:

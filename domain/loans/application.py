@@ -111,6 +111,11 @@ class LoanApplication:
         policy(self.policy_version)
         if not 0 < len(self.applicant.name.strip()) <= MAX_NAME:
             raise LoanTermsError("applicant.name", "it is empty or too long.", advice="Send the applicant's full name.")
+        born_on = self.applicant.date_of_birth
+        if born_on is not None and born_on >= self.created_at.date():
+            raise LoanTermsError(
+                "applicant.date_of_birth", f"{born_on} is not in the past.", advice="Send the applicant's own."
+            )
         if self.funding_account == self.payout_account:
             raise LoanTermsError(
                 "payout_account", "it is the funding account.", advice="Send the borrower's own wallet account."

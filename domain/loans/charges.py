@@ -84,7 +84,7 @@ def waive(account: LoanAccount, number: int, portion: Portion, amount: int) -> C
     """Give up an unpaid fee or penalty of an instalment. Raises LoanTermsError."""
     row = account.numbered(number)
     if row is None or portion not in (Portion.FEE, Portion.PENALTY):
-        raise LoanTermsError("number", "no fee or penalty is charged there.", advice="Read the schedule.")
+        raise LoanTermsError("instalment", "no fee or penalty is charged there.", advice="Read the schedule.")
     if not 0 < amount <= row.unpaid(portion):
         raise LoanTermsError(
             "amount", f"{row.unpaid(portion)} minor units are unpaid.", advice="Send at most what is unpaid."

@@ -91,8 +91,8 @@ def reverse(account: LoanAccount, number: int, on: date) -> tuple[LoanAccount, R
     found = next((each for each in account.repayments if each.number == number), None)
     if found is None or found.reversed_on is not None:
         raise LoanTermsError(
-            "number",
-            f"repayment {number} cannot be reversed (any more).",
+            "repayment",
+            f"number {number} cannot be reversed (any more).",
             advice=f"Send one of the last {MAX_REVERSIBLE} that is not reversed yet.",
         )
     demand = account.demand(on)

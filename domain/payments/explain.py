@@ -9,6 +9,7 @@ from domain.ledger.entries import LedgerResult
 from domain.money import Money
 from domain.payments.payment import CaptureMethod, Payment, PaymentKind
 from domain.payments.record import LIMIT_EXCEEDED, RecordOutcome
+from domain.payments.refund import Refund
 
 _DECLINES = {
     "card_declined": "The issuer declined the card without a reason; another card may work.",
@@ -51,6 +52,12 @@ def refusal_code(outcome: RecordOutcome) -> str:
         return outcome.result
 
 
+def refusal(outcome: RecordOutcome) -> str:
+    """Say why the ledger did not book a step, and which step."""
+    why = refusal_code(outcome).replace("_", " ")
+    return f"{why} ({outcome.detail})." if outcome.detail else f"{why}."
+
+
 def is_funds_refusal(outcome: RecordOutcome) -> bool:
     """Tell whether another payment method could succeed where this one was refused."""
     return refusal_code(outcome) == "insufficient_funds"
@@ -59,6 +66,12 @@ def is_funds_refusal(outcome: RecordOutcome) -> bool:
 def amount(minor: int, currency: str) -> str:
     """Say an amount: `29.33 USD`."""
     return str(Money(minor, currency))
+
+
+def shortfall(ended: Payment | Refund) -> str:
+    """Say in a sentence why a payment or refund did not succeed."""
+    said = ended.failure_message or f"it is {ended.status}"
+    return said.removesuffix(".") + "."
 
 
 def summary(payment: Payment) -> str:

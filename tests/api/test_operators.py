@@ -14,7 +14,7 @@ async def test_the_live_state_says_what_an_open_payment_waits_for_and_what_would
     payment = await world.authorized()
     live = (await world.get(f"/v1/payments/{payment['id']}/live")).json()
     assert live["payment"] == payment
-    assert "capture" in live["waits_for"]
+    assert (live["step"], "capture" in live["waits_for"]) == ("waiting", True)
     assert live["deadline"] == payment["expires_at"]
     assert len(live["compensations"]) >= 2
     assert live["waiting_commands"] == 0

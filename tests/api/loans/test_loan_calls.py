@@ -129,6 +129,11 @@ async def test_every_loan_and_clock_is_unknown_to_another_tenant(lender: Lending
         ({"policy": "generous-2026-1"}, "/policy", "validation_failed"),
         ({"test_clock": "clk_unknown"}, "/test_clock", "test_clock_not_found"),
         ({"applicant": {"customer": "cus_1", "name": " "}}, "/applicant/name", "invalid_loan_terms"),
+        (
+            {"applicant": {"customer": "cus_1", "name": "Unborn", "date_of_birth": "2999-01-01"}},
+            "/applicant/date_of_birth",
+            "invalid_loan_terms",
+        ),
         ({"income": {"monthly_income": 0}}, "/income/monthly_income", "invalid_amount"),
         ({"mandate": {"type": "wallet", "account": "nobody"}}, "/mandate/account", "account_not_found"),
         ({"servicing": {"retry_days": [-1]}}, "/servicing/retry_days/0", "validation_failed"),
@@ -179,6 +184,7 @@ async def test_refusals_of_a_running_loan_have_their_problems(lender: Lending) -
     assert (nothing.status_code, nothing.json()["code"]) == (422, "no_mandate")
     poor = await lender.post(f"{path}/repay", {"amount": 1_000, "source": {"type": "wallet", "account": "guest"}})
     assert (poor.status_code, poor.json()["code"]) == (402, "payment_declined"), poor.text
+    assert re.fullmatch(r"10\.00 USD could not be taken: There is not enough money.*[^.]\.", poor.json()["detail"])
     backwards = await lender.post(f"/v1/test_clocks/{clock['id']}/advance", {"to": "2026-01-15"})
     assert (backwards.status_code, backwards.json()["code"]) == (422, "invalid_clock_date")
     terms = await lender.post(
@@ -193,6 +199,23 @@ async def test_refusals_of_a_running_loan_have_their_problems(lender: Lending) -
     none = await lender.post(f"{path}/proposals/7/approve", actor="ben")
     assert (none.status_code, none.json()["code"]) == (409, "proposal_not_open")
     assert (await lender.post(f"{path}/proposals/x/approve", actor="ben")).status_code == 404
+
+
+async def test_a_refusal_of_a_command_points_into_its_body(lender: Lending) -> None:
+    path = path_of(await lender.active())
+    for command, body, pointer in (
+        ("waive", {"instalment": 99, "portion": "fee", "amount": 1}, "/instalment"),
+        ("waive", {"instalment": 1, "portion": "principal", "amount": 1}, "/instalment"),
+        ("waive", {"instalment": 1, "portion": "fee", "amount": 1}, "/amount"),
+        ("reverse", {"repayment": 99, "reason": "R01"}, "/repayment"),
+        ("pause", {"until": "2020-01-01"}, "/until"),
+        ("restructure", {"kind": "re_age"}, "/first_due_on"),
+        ("restructure", {"kind": "change_rate", "annual_rate_percent": "9"}, "/effective_on"),
+        ("restructure", {"kind": "payment_holiday"}, "/instalments"),
+    ):
+        answer = await lender.post(f"{path}/{command}", body, actor="ana")
+        assert (answer.status_code, answer.json()["code"]) == (422, "invalid_loan_terms"), (command, answer.text)
+        assert [error["pointer"] for error in answer.json()["errors"]] == [pointer], (command, body)
 
 
 async def test_loans_are_listed_by_status_and_borrower_page_by_page(lender: Lending) -> None:
