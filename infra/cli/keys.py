@@ -97,7 +97,9 @@ def list_(
 
     from infra.postgres import api_keys
 
-    table = Table("prefix", "tenant", "environment", "name", "created", "revoked")
+    table = Table()
+    for column in ("prefix", "tenant", "environment", "name", "created", "revoked"):
+        table.add_column(column, overflow="fold", no_wrap=column == "prefix")  # `keys revoke` takes the prefix whole
     for key in run(lambda connection: api_keys.list_keys(connection, tenant)):
         revoked = f"{key.revoked_at:%Y-%m-%d %H:%M:%S}" if key.revoked_at else ""
         created = f"{key.created_at:%Y-%m-%d %H:%M:%S}"

@@ -39,6 +39,18 @@ def test_a_key_is_printed_once_and_listed_without_its_secret(keys: Command) -> N
     assert token.rsplit("_", 1)[1] not in listed
 
 
+@pytest.mark.parametrize("columns", ["80", "200"])
+def test_a_listed_prefix_is_whole_however_narrow_the_terminal(
+    keys: Command, columns: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the list shows is what `revoke` needs."""
+    monkeypatch.setenv("COLUMNS", columns)
+    made = [keys("create", "--name", "a name of some length, for a shop").stdout.strip() for _ in range(2)]
+    listed = keys("list").stdout
+    assert all(str(prefix_of(token)) in listed for token in made)
+    assert "…" not in listed
+
+
 def test_a_key_is_revoked_by_its_prefix_once(keys: Command) -> None:
     prefix = prefix_of(keys("create").stdout.strip())
     assert prefix is not None
