@@ -21,6 +21,9 @@ from infra.postgres.group_commit import GroupCommit
 from infra.postgres.pool import Pool
 from infra.telemetry import database_span
 
+MAX_FLUSHES = 1
+"""Flushes at once. Card payments meet on the clearing account of their gateway: a second would wait for the first one's locks."""
+
 _APPLY = "SELECT result, detail FROM payment_apply(%b::jsonb) ORDER BY ordinal"
 _APPLY_REFUND = "SELECT result, detail FROM refund_apply(%b::jsonb)"
 PAYMENT_COLUMNS = """
@@ -52,7 +55,7 @@ class PostgresPaymentBook:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
-        self._group: GroupCommit[PaymentRecord, RecordOutcome] = GroupCommit(self._flush)
+        self._group: GroupCommit[PaymentRecord, RecordOutcome] = GroupCommit(self._flush, max_flushes=MAX_FLUSHES)
 
     async def __aenter__(self) -> Self:
         """Start taking records."""

@@ -6,8 +6,10 @@ import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import orjson
 import psycopg
 import pytest
+from psycopg.types.json import Jsonb
 
 from domain.ledger.entries import JournalEntry
 from domain.payments import booking
@@ -17,6 +19,7 @@ from domain.payments.status import OperationAction, OperationKind, PaymentStatus
 from infra.postgres.ledger import PostgresLedger
 from infra.postgres.payment_book import PostgresPaymentBook
 from infra.postgres.pool import Pool
+from tests.support.database import Database
 from tests.support.payment_world import card_payment, wallet_payment
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -169,8 +172,36 @@ async def test_the_application_cannot_write_a_payment_but_through_its_function(p
     async with pool.connection() as connection:
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             await connection.execute("UPDATE payments SET status = 'succeeded'")
-        with pytest.raises(psycopg.errors.InsufficientPrivilege):
-            await connection.execute("SELECT payment_write('[]')")
+        for call in (
+            "payment_write('[]', '{}')",
+            "payment_check_limits('[]')",
+            "payment_give_back_customer_day('{}')",
+            "payment_take_customer_day('default', 'c', 'USD', '2026-01-01', -1, 1)",
+        ):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                await connection.execute(f"SELECT {call}")
+
+
+async def test_a_table_of_the_application_never_stands_in_for_one_of_ours(accounts: PostgresLedger, pool: Pool) -> None:
+    async with pool.connection() as connection:
+        await connection.execute("CREATE TEMP TABLE payments (LIKE public.payments INCLUDING ALL)")
+        _, first = reserved(card_payment())
+        records = Jsonb([first], dumps=orjson.dumps)
+        assert await (await connection.execute("SELECT result FROM payment_apply(%b)", [records])).fetchone() == (
+            "created",
+        )
+        assert await (await connection.execute("SELECT count(*) FROM public.payments")).fetchone() == (1,)
+
+
+def test_what_runs_with_the_owners_rights_looks_for_temporary_names_last(database: Database) -> None:
+    with psycopg.connect(database.owner_url) as owner:
+        rows = owner.execute(
+            """SELECT proname, coalesce((SELECT setting FROM unnest(proconfig) AS setting
+                                         WHERE setting LIKE 'search_path=%'), 'not set')
+               FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND prosecdef"""
+        ).fetchall()
+    assert len(rows) > 10
+    assert [row for row in rows if not row[1].endswith(", pg_temp")] == []
 
 
 async def test_parts_of_a_manual_capture_are_booked_up_to_the_hold(

@@ -12,9 +12,60 @@ CREATE FUNCTION payment_take_customer_day(
     SELECT EXISTS (SELECT FROM taken)
 $$;
 
--- Writes the parts of records that stand: rows of payments, operations and timelines. A row never goes back to an older version.
--- Returns the records, by their place from 0, that had an event to add: the others were written before.
-CREATE FUNCTION payment_write(p_records jsonb) RETURNS SETOF int LANGUAGE sql AS $$
+-- What is planned here is planned once for the life of a session, maybe while the tables are empty: so rows are found by their keys
+-- (no sequential scans), and no plan is made anew for every call.
+
+-- Checks the limits of payments that are new. Answers why some are refused and which took part of their customer's day, by their
+-- places from 1.
+CREATE FUNCTION payment_check_limits(p_records jsonb, OUT refusals text[], OUT taken int[]) LANGUAGE plpgsql AS $$
+DECLARE
+    r record;
+BEGIN
+    refusals := '{}';
+    taken := '{}';
+    FOR r IN
+        SELECT t.n::int AS n, p.tenant_id, p.customer, p.currency, p.amount_minor,
+               (p.created_at AT TIME ZONE 'UTC')::date AS day, l.max_payment_minor, l.max_customer_day_minor
+        FROM jsonb_array_elements(p_records) WITH ORDINALITY AS t (record, n)
+             CROSS JOIN LATERAL jsonb_to_record(t.record -> 'payment') AS p (
+                 tenant_id text, id text, customer text, currency text, amount_minor bigint, created_at timestamptz)
+             LEFT JOIN LATERAL (
+                 SELECT * FROM payment_limits l WHERE l.tenant_id = p.tenant_id AND l.currency = p.currency LIMIT 1
+             ) l ON true
+        WHERE (t.record ->> 'check_limits')::boolean
+          AND (l.max_payment_minor < p.amount_minor OR p.customer IS NOT NULL)
+          AND (SELECT old.id FROM payments old WHERE old.tenant_id = p.tenant_id AND old.id = p.id LIMIT 1) IS NULL
+        ORDER BY p.tenant_id, p.customer, p.currency, day, t.n
+    LOOP
+        IF r.amount_minor > r.max_payment_minor THEN
+            refusals[r.n] := format('A payment may be at most %s minor units of %s.', r.max_payment_minor, r.currency);
+        ELSIF r.max_customer_day_minor IS NOT NULL THEN
+            IF payment_take_customer_day(r.tenant_id, r.customer, r.currency, r.day, r.amount_minor,
+                                         r.max_customer_day_minor) THEN
+                taken := taken || r.n;
+            ELSE
+                refusals[r.n] := format('One customer may attempt at most %s minor units of %s in a day.',
+                                        r.max_customer_day_minor, r.currency);
+            END IF;
+        END IF;
+    END LOOP;
+END $$;
+
+-- Gives back to its customer's day what a payment took that was refused after all.
+CREATE FUNCTION payment_give_back_customer_day(p_payment jsonb) RETURNS void LANGUAGE sql AS $$
+    UPDATE payment_customer_days d SET attempted_minor = d.attempted_minor - p.amount_minor
+    FROM jsonb_to_record(p_payment) AS p (
+        tenant_id text, customer text, currency text, amount_minor bigint, created_at timestamptz)
+    WHERE d.tenant_id = p.tenant_id AND d.customer = p.customer AND d.currency = p.currency
+      AND d.day = (p.created_at AT TIME ZONE 'UTC')::date
+$$;
+
+-- Writes the rows of those records whose result (by place from 1) is `created` or `exists`: payments, operations, timelines.
+-- A row never goes back to an older version. Returns the places of records that had an event to add: the others were written before.
+CREATE FUNCTION payment_write(p_records jsonb, p_results text[]) RETURNS int[] LANGUAGE plpgsql AS $$
+DECLARE
+    v_new int[];
+BEGIN
     INSERT INTO payments AS old (
         tenant_id, id, kind, status, amount_minor, currency, capture_method, debit_account, credit_account, gateway,
         payment_method, customer, description, metadata, attempts_allowed, attempt, captures, pending_capture_minor,
@@ -26,8 +77,9 @@ CREATE FUNCTION payment_write(p_records jsonb) RETURNS SETOF int LANGUAGE sql AS
         p.captures, p.pending_capture_minor, p.amount_authorized_minor, p.amount_captured_minor, p.gateway_reference,
         p.challenge_id, p.failure_code, p.failure_message, p.review_reason, p.expires_at, p.trace_id, p.commands, p.version,
         p.created_at
-    FROM jsonb_array_elements(p_records) AS r (record),
+    FROM jsonb_array_elements(p_records) WITH ORDINALITY AS r (record, n),
          jsonb_populate_record(NULL::payments, r.record -> 'payment') AS p
+    WHERE p_results[r.n] IN ('created', 'exists')
     ORDER BY p.tenant_id, p.id, p.version DESC
     ON CONFLICT (tenant_id, id) DO UPDATE SET
         status = excluded.status, debit_account = excluded.debit_account, payment_method = excluded.payment_method,
@@ -45,7 +97,9 @@ CREATE FUNCTION payment_write(p_records jsonb) RETURNS SETOF int LANGUAGE sql AS
         r.record -> 'payment' ->> 'tenant_id', o.key, r.record -> 'payment' ->> 'id', o.owner_id, o.kind, o.status,
         o.amount_minor, o.gateway_reference, o.error_code
     FROM jsonb_array_elements(p_records) WITH ORDINALITY AS r (record, n),
-         jsonb_populate_recordset(NULL::payment_operations, r.record -> 'operations') AS o
+         jsonb_to_recordset(r.record -> 'operations') AS o (
+             key text, owner_id text, kind text, status text, amount_minor bigint, gateway_reference text, error_code text)
+    WHERE p_results[r.n] IN ('created', 'exists')
     ORDER BY 1, 2, r.n DESC
     ON CONFLICT (tenant_id, key) DO UPDATE SET
         status = excluded.status, error_code = excluded.error_code, updated_at = now(),
@@ -53,95 +107,70 @@ CREATE FUNCTION payment_write(p_records jsonb) RETURNS SETOF int LANGUAGE sql AS
         WHERE old.status IN ('pending', 'unknown') AND excluded.status <> 'pending';
 
     WITH event AS MATERIALIZED (
-        SELECT r.n::int - 1 AS record, r.record -> 'payment' ->> 'tenant_id' AS tenant_id,
-               r.record -> 'payment' ->> 'id' AS payment_id, e.key, e.owner_id, e.name, e.text, e.at,
-               e.amount_minor, e.entry_key, e.gateway_reference
+        SELECT r.n::int AS place, r.record -> 'payment' ->> 'tenant_id' AS tenant_id,
+               r.record -> 'payment' ->> 'id' AS payment_id, e.*
         FROM jsonb_array_elements(p_records) WITH ORDINALITY AS r (record, n),
-             jsonb_populate_recordset(NULL::payment_events, r.record -> 'events') AS e
+             jsonb_to_recordset(r.record -> 'events') AS e (
+                 key text, owner_id text, name text, text text, at timestamptz, amount_minor bigint, entry_key text,
+                 gateway_reference text)
+        WHERE p_results[r.n] IN ('created', 'exists')
     ), added AS (
         INSERT INTO payment_events (
             tenant_id, payment_id, key, owner_id, name, text, at, amount_minor, entry_key, gateway_reference)
         SELECT tenant_id, payment_id, key, owner_id, name, text, at, amount_minor, entry_key, gateway_reference
-        FROM event ORDER BY record
+        FROM event ORDER BY place
         ON CONFLICT (tenant_id, payment_id, key) DO NOTHING
         RETURNING tenant_id, payment_id, key)
-    SELECT min(event.record) FROM event JOIN added USING (tenant_id, payment_id, key)
-    GROUP BY tenant_id, payment_id, key
-$$;
+    SELECT array_agg(place) INTO v_new
+    FROM (SELECT min(event.place) AS place FROM event JOIN added USING (tenant_id, payment_id, key)
+          GROUP BY tenant_id, payment_id, key) AS first;
+    RETURN coalesce(v_new, '{}');
+END $$;
 
 -- Applies many records of many payments in one round trip, each whole or not at all, and answers in their order.
 -- A record: {payment, events: [], entry: null or a ledger entry, operations: [], check_limits: bool}.
 CREATE FUNCTION payment_apply(p_records jsonb) RETURNS TABLE (ordinal int, result text, detail text)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+SET enable_seqscan = off SET plan_cache_mode = force_generic_plan SET jit = off AS $$
 DECLARE
-    v_count   int := jsonb_array_length(p_records);
-    v_results text[] := array_fill('created'::text, ARRAY[v_count]);
-    v_details text[] := array_fill(''::text, ARRAY[v_count]);
-    v_taken   int[] := '{}';
-    v_entries jsonb;
-    v_slots   int[];
-    v_stands  int[];
-    v_new     int[];
-    r         record;
+    v_count    int := jsonb_array_length(p_records);
+    v_results  text[] := array_fill('created'::text, ARRAY[v_count]);
+    v_refusals text[] := '{}';
+    v_taken    int[] := '{}';
+    v_entries  jsonb;
+    v_places   int[];
+    v_new      int[];
+    r          record;
 BEGIN
-    FOR r IN
-        SELECT t.n::int AS n, p.tenant_id, p.customer, p.currency, p.amount_minor, p.created_at,
-               l.max_payment_minor, l.max_customer_day_minor
-        FROM jsonb_array_elements(p_records) WITH ORDINALITY AS t (record, n),
-             jsonb_populate_record(NULL::payments, t.record -> 'payment') AS p
-             LEFT JOIN payment_limits l ON l.tenant_id = p.tenant_id AND l.currency = p.currency
-        WHERE (t.record ->> 'check_limits')::boolean
-          AND (l.max_payment_minor < p.amount_minor OR p.customer IS NOT NULL)
-          AND NOT EXISTS (SELECT FROM payments old WHERE old.tenant_id = p.tenant_id AND old.id = p.id)
-        ORDER BY p.tenant_id, p.customer, p.currency, p.created_at::date, t.n
-    LOOP
-        IF r.amount_minor > r.max_payment_minor THEN
-            v_results[r.n] := 'limit_exceeded';
-            v_details[r.n] := format('A payment may be at most %s minor units of %s.', r.max_payment_minor, r.currency);
-        ELSIF r.customer IS NOT NULL AND r.max_customer_day_minor IS NOT NULL THEN
-            IF payment_take_customer_day(r.tenant_id, r.customer, r.currency, (r.created_at AT TIME ZONE 'UTC')::date,
-                                         r.amount_minor, r.max_customer_day_minor) THEN
-                v_taken := v_taken || r.n;
-            ELSE
-                v_results[r.n] := 'limit_exceeded';
-                v_details[r.n] := format('One customer may attempt at most %s minor units of %s in a day.',
-                                         r.max_customer_day_minor, r.currency);
-            END IF;
+    IF p_records @> '[{"check_limits": true}]' THEN
+        SELECT refusals, taken INTO v_refusals, v_taken FROM payment_check_limits(p_records);
+    END IF;
+
+    SELECT jsonb_agg(t.record -> 'entry' ORDER BY t.n), array_agg(t.n::int ORDER BY t.n)
+    INTO v_entries, v_places
+    FROM jsonb_array_elements(p_records) WITH ORDINALITY AS t (record, n)
+    WHERE jsonb_typeof(t.record -> 'entry') = 'object' AND v_refusals[t.n] IS NULL;
+
+    IF v_entries IS NOT NULL THEN
+        FOR r IN
+            SELECT a.ordinal AS n, a.result AS answer FROM ledger_apply(v_entries) AS a WHERE a.result <> 'created'
+        LOOP
+            v_results[v_places[r.n + 1]] := r.answer;
+        END LOOP;
+    END IF;
+    FOR v_place IN 1 .. v_count LOOP
+        IF v_refusals[v_place] IS NOT NULL THEN
+            v_results[v_place] := 'limit_exceeded';
+        ELSIF v_place = ANY (v_taken) AND v_results[v_place] NOT IN ('created', 'exists') THEN
+            PERFORM payment_give_back_customer_day(p_records -> (v_place - 1) -> 'payment');
         END IF;
     END LOOP;
 
-    SELECT jsonb_agg(t.record -> 'entry' ORDER BY t.n), array_agg(t.n::int ORDER BY t.n)
-    INTO v_entries, v_slots
-    FROM jsonb_array_elements(p_records) WITH ORDINALITY AS t (record, n)
-    WHERE jsonb_typeof(t.record -> 'entry') = 'object' AND v_results[t.n] = 'created';
-
-    IF v_entries IS NOT NULL THEN
-        FOR r IN SELECT a.ordinal AS n, a.result AS answer, a.failed_transfer FROM ledger_apply(v_entries) AS a LOOP
-            v_results[v_slots[r.n + 1]] := r.answer;
-        END LOOP;
-    END IF;
-
-    FOR r IN
-        SELECT p.tenant_id, p.customer, p.currency, (p.created_at AT TIME ZONE 'UTC')::date AS day, p.amount_minor
-        FROM unnest(v_taken) AS t (n), jsonb_populate_record(NULL::payments, p_records -> (t.n - 1) -> 'payment') AS p
-        WHERE v_results[t.n] NOT IN ('created', 'exists')
-    LOOP
-        UPDATE payment_customer_days d SET attempted_minor = d.attempted_minor - r.amount_minor
-        WHERE d.tenant_id = r.tenant_id AND d.customer = r.customer AND d.currency = r.currency AND d.day = r.day;
-    END LOOP;
-
-    SELECT jsonb_agg(t.record ORDER BY t.n), array_agg(t.n::int ORDER BY t.n)
-    INTO v_entries, v_stands
-    FROM jsonb_array_elements(p_records) WITH ORDINALITY AS t (record, n)
-    WHERE v_results[t.n] IN ('created', 'exists');
-    IF v_entries IS NOT NULL THEN
-        SELECT array_agg(v_stands[place + 1]) INTO v_new FROM payment_write(v_entries) AS place;
-    END IF;
-
+    v_new := payment_write(p_records, v_results);
     RETURN QUERY
     SELECT n - 1,
-           CASE WHEN v_results[n] = 'created' AND n <> ALL (coalesce(v_new, '{}')) THEN 'exists' ELSE v_results[n] END,
-           v_details[n]
+           CASE WHEN v_results[n] = 'created' AND n <> ALL (v_new) THEN 'exists' ELSE v_results[n] END,
+           coalesce(v_refusals[n], '')
     FROM generate_series(1, v_count) AS n;
 END $$;
 
@@ -149,7 +178,8 @@ END $$;
 -- take turns by an advisory lock and not by its row, so that everybody locks accounts before rows and nobody deadlocks.
 -- A record: {refund, events: [], entry, operations: [], open: bool}.
 CREATE FUNCTION refund_apply(p_record jsonb) RETURNS TABLE (result text, detail text)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+SET enable_seqscan = off SET plan_cache_mode = force_generic_plan SET jit = off AS $$
 DECLARE
     v_refund  refunds := jsonb_populate_record(NULL::refunds, p_record -> 'refund');
     v_payment payments;
@@ -198,7 +228,6 @@ BEGIN
           FROM refunds o WHERE o.tenant_id = v_refund.tenant_id AND o.payment_id = v_refund.payment_id) AS s
     WHERE p.tenant_id = v_refund.tenant_id AND p.id = v_refund.payment_id;
 
-    PERFORM payment_write(jsonb_build_array(
-        p_record || jsonb_build_object('payment', to_jsonb(v_payment))));
+    PERFORM payment_write(jsonb_build_array(p_record || jsonb_build_object('payment', to_jsonb(v_payment))), '{created}');
     RETURN QUERY SELECT v_answer, '';
 END $$;
