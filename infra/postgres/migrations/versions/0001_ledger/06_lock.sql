@@ -17,7 +17,22 @@ create function ledger_lock(p_batch ledger_batch, p_look_up_keys boolean, p_now 
 language plpgsql as $$
 #variable_conflict use_column
 declare
+  -- Local copies, because an element of an array variable is read and changed in place and that of a row's field is not.
   v_standing ledger_standing;
+  v_hold_at integer[] := p_batch.hold_at;
+  v_debit_at integer[] := p_batch.debit_at;
+  v_credit_at integer[] := p_batch.credit_at;
+  v_name_at integer[] := p_batch.name_at;
+  v_entry_key_at integer[] := p_batch.entry_key_at;
+  v_hold_id bigint[];
+  v_hold_state text[];
+  v_hold_left bigint[];
+  v_hold_expires timestamptz[];
+  v_hold_debit_at integer[];
+  v_hold_credit_at integer[];
+  v_key_used boolean[];
+  v_digests bytea[];
+  v_name integer;
   v_due bigint[];
   v_found record;
 begin
@@ -65,17 +80,20 @@ begin
       ) h on true
       where l.settles is not null
     loop
-      declare
-        v_name constant integer := p_batch.hold_at[v_found.position];
-      begin
-        v_standing.hold_id[v_name] := v_found.settles;
-        v_standing.hold_state[v_name] := coalesce(v_found.state, 'none');
-        v_standing.hold_left[v_name] := v_found.remaining_minor;
-        v_standing.hold_expires[v_name] := v_found.expires_at;
-        v_standing.hold_debit_at[v_name] := p_batch.debit_at[v_found.position];
-        v_standing.hold_credit_at[v_name] := p_batch.credit_at[v_found.position];
-      end;
+      v_name := v_hold_at[v_found.position];
+      v_hold_id[v_name] := v_found.settles;
+      v_hold_state[v_name] := coalesce(v_found.state, 'none');
+      v_hold_left[v_name] := v_found.remaining_minor;
+      v_hold_expires[v_name] := v_found.expires_at;
+      v_hold_debit_at[v_name] := v_debit_at[v_found.position];
+      v_hold_credit_at[v_name] := v_credit_at[v_found.position];
     end loop;
+    v_standing.hold_id := v_hold_id;
+    v_standing.hold_state := v_hold_state;
+    v_standing.hold_left := v_hold_left;
+    v_standing.hold_expires := v_hold_expires;
+    v_standing.hold_debit_at := v_hold_debit_at;
+    v_standing.hold_credit_at := v_hold_credit_at;
   end if;
 
   if not p_look_up_keys then
@@ -89,14 +107,16 @@ begin
       select content_digest from ledger_entries where key = d.key and tenant_id = d.tenant_id limit 1
     ) e
   loop
-    v_standing.digests[coalesce(p_batch.entry_key_at[v_found.n], v_found.n)] := v_found.content_digest;
+    v_digests[coalesce(v_entry_key_at[v_found.n], v_found.n)] := v_found.content_digest;
   end loop;
   for v_found in
     select l.position
     from unnest(p_batch.lines) l
     cross join lateral (select from ledger_transfers where key = l.key and tenant_id = l.tenant_id limit 1) t
   loop
-    v_standing.key_used[coalesce(p_batch.name_at[v_found.position], v_found.position)] := true;
+    v_key_used[coalesce(v_name_at[v_found.position], v_found.position)] := true;
   end loop;
+  v_standing.digests := v_digests;
+  v_standing.key_used := v_key_used;
   return v_standing;
 end $$;

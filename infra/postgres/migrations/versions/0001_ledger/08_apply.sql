@@ -76,6 +76,8 @@ declare
   v_batch ledger_batch;
   v_standing ledger_standing;
   v_judgement ledger_judgement;
+  v_results text[];
+  v_failed text[];
   v_base bigint;
 begin
   if p_requests is null or cardinality(p_requests) = 0 then
@@ -110,8 +112,10 @@ begin
     end;
   end loop;
 
+  v_results := v_judgement.results;  -- elements of a variable are found at once, those of a row's field by counting
+  v_failed := v_judgement.failed;
   return query
-    select d.ordinal, v_judgement.results[d.n], v_judgement.failed[d.n]
+    select d.ordinal, v_results[d.n], v_failed[d.n]
     from unnest(v_batch.drafts) with ordinality as d(ordinal, first_line, last_line, tenant_id, key, payment_id,
       description, content_digest, problem, n);
 end $$;
