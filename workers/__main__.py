@@ -38,7 +38,12 @@ from infra.temporal_client import connect, runtime_with_metrics
 from infra.temporal_visits import skip_idle_visits
 from workers.activity_log import ActivityLog
 from workers.call_trace import CallTrace
-from workers.control import TemporalWorkflowControl, schedule_accrual, schedule_reconciliation
+from workers.control import (
+    TemporalWorkflowControl,
+    count_loans_needing_a_person,
+    schedule_accrual,
+    schedule_reconciliation,
+)
 from workers.health import health_server
 from workers.registry import LOAN_WORKFLOWS, WORKFLOWS, loan_activities, payment_activities
 from workers.review_watch import watching_reviews
@@ -93,7 +98,11 @@ async def running_worker(settings: Settings) -> AsyncIterator[None]:
             )
         )
         if runtime is not None:
-            await stack.enter_async_context(watching_reviews(runtime.metric_meter, partial(count_reviews, pool)))
+            await stack.enter_async_context(
+                watching_reviews(
+                    runtime.metric_meter, partial(count_reviews, pool), partial(count_loans_needing_a_person, client)
+                )
+            )
         await schedule_reconciliation(client, settings.payment_task_queue)
         await schedule_accrual(client, settings.loan_task_queue)
         async with payments, loans:

@@ -1,4 +1,4 @@
-"""What reconciliation asks of Temporal, and the schedules on which it and the accrual of loans run."""
+"""What reconciliation and the gauges ask of Temporal, and the schedules on which reconciliation and the accrual of loans run."""
 
 from __future__ import annotations
 
@@ -33,6 +33,8 @@ ACCRUAL_ID = "loan-accrual"
 ACCRUAL_INTERVAL = timedelta(days=1)
 ACCRUAL_OFFSET = timedelta(minutes=10)
 """After midnight in UTC, when the day to accrue has surely begun on every machine."""
+COUNT_TIMEOUT = timedelta(seconds=10)
+_LOANS_NEEDING_A_PERSON = "WorkflowType = 'LoanWorkflow' AND ExecutionStatus = 'Running' AND NeedsReview = true"
 CATCH_UP = timedelta(minutes=2)
 """Runs missed for longer than this are not made up for: one run looks at everything."""
 
@@ -78,6 +80,12 @@ class TemporalWorkflowControl:
             search_attributes=of_refund(saga.refund, saga.payment),
             static_summary=f"Recovery: refund of {explain.summary(saga.payment)}",
         )
+
+
+async def count_loans_needing_a_person(client: Client) -> int:
+    """Return how many loans wait for a person, as operators see them in the Temporal UI. Raises RPCError."""
+    found = await client.count_workflows(_LOANS_NEEDING_A_PERSON, rpc_timeout=COUNT_TIMEOUT)
+    return found.count
 
 
 async def schedule_reconciliation(client: Client, task_queue: str) -> None:

@@ -1,8 +1,8 @@
 """The gauges of what waits for a person, on each worker's own page of metrics.
 
-Invariant: a scrape asks the database nothing. Every worker counts for itself, at a fixed interval, so that all show the same: a
+Invariant: a scrape asks nobody anything. Every worker counts for itself, at a fixed interval, so that all show the same: a
 count made in some task would stay on the page of whichever worker ran it, long after others know better. A gauge of its own says
-when that was, should the database be away.
+when that was, should the database or Temporal be away.
 """
 
 from __future__ import annotations
@@ -24,10 +24,13 @@ log = structlog.get_logger(__name__)
 
 @asynccontextmanager
 async def watching_reviews(
-    meter: MetricMeter, count: Callable[[], Awaitable[ReviewCounts]], interval_s: float = INTERVAL_S
+    meter: MetricMeter,
+    count: Callable[[], Awaitable[ReviewCounts]],
+    count_loans: Callable[[], Awaitable[int]],
+    interval_s: float = INTERVAL_S,
 ) -> AsyncIterator[None]:
     """Keep the gauges fresh while the block runs."""
-    task = asyncio.create_task(_watch(meter, count, interval_s))
+    task = asyncio.create_task(_watch(meter, count, count_loans, interval_s))
     try:
         yield
     finally:
@@ -36,17 +39,24 @@ async def watching_reviews(
             await task
 
 
-async def _watch(meter: MetricMeter, count: Callable[[], Awaitable[ReviewCounts]], interval_s: float) -> None:
+async def _watch(
+    meter: MetricMeter,
+    count: Callable[[], Awaitable[ReviewCounts]],
+    count_loans: Callable[[], Awaitable[int]],
+    interval_s: float,
+) -> None:
     payments = meter.create_gauge("clearhold_payments_needing_review", "Payments that wait for a person.")
     refunds = meter.create_gauge("clearhold_refunds_needing_review", "Refunds that wait for a person.")
-    counted = meter.create_gauge_float("clearhold_review_counted_timestamp_seconds", "When both were counted last.")
+    loans = meter.create_gauge("clearhold_loans_needing_review", "Loans that wait for a person.")
+    counted = meter.create_gauge_float("clearhold_review_counted_timestamp_seconds", "When all were counted last.")
     while True:
         try:
-            found = await count()
+            found, of_loans = await count(), await count_loans()
         except Exception:  # whatever it is, the next count may succeed; the timestamp tells that this one did not
             log.warning("what waits for a person could not be counted", exc_info=True)
         else:
             payments.set(found.payments)
             refunds.set(found.refunds)
+            loans.set(of_loans)
             counted.set(time.time())
         await asyncio.sleep(interval_s)

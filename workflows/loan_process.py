@@ -146,7 +146,8 @@ class LoanProcess:
             await self._wait_for_command("an operator: `retry_disbursement` undoes the payout that failed")
             return
         is_active = self.loan.status is LoanStatus.ACTIVE
-        self.journal.require_person(needed=is_active and bool(self.journal.account.withheld))
+        withheld = is_active and bool(self.journal.account.withheld)
+        self.journal.require_person(needed=withheld or bool(self.journal.state.proposals))
         if is_active:
             events = next_day(self.journal.account, self.loan.application.servicing, self.loan.business_date)
             wakes_on = events[0].on if events else None
@@ -171,6 +172,13 @@ class LoanProcess:
             self.journal.state = replace(self.journal.state, loan=replace(self.loan, business_date=on))
 
     def _patience(self) -> str:
+        """Say what the loan waits for; people first."""
+        undecided = "".join(
+            f"a second person to decide proposal {each.number}, " for each in self.journal.state.proposals
+        )
+        return f"{undecided}{self._what_comes()}"
+
+    def _what_comes(self) -> str:
         match self.loan.status:
             case LoanStatus.ACTIVE:
                 late = f", {self.loan.days_past_due} days past due" if self.loan.days_past_due else ""

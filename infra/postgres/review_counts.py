@@ -15,7 +15,7 @@ SELECT (SELECT count(*) FROM tenants t JOIN payments p ON p.tenant_id = t.id AND
 
 @dataclass(frozen=True, slots=True)
 class ReviewCounts:
-    """Payments and refunds in `needs_review`."""
+    """Payments and refunds in `needs_review`, which is a status of theirs; of loans only their workflows know."""
 
     payments: int
     refunds: int

@@ -130,7 +130,8 @@ async def test_a_write_off_needs_a_second_person_and_can_be_recovered(lender: Le
     twice = await lender.post(f"{path}/write_off", {"note": "again"}, actor="ben")
     assert (twice.status_code, twice.json()["code"]) == (409, "proposal_not_open")
     assert (await lender.ask(path))["status"] == "active"
-    assert (await lender.ask(f"{path}/live"))["open_proposals"] == [1]
+    live = await lender.ask(f"{path}/live")
+    assert (live["open_proposals"], "second person" in live["waits_for"]) == ([1], True)
     alone = await lender.post(f"{path}/proposals/1/approve", actor="ana")
     assert (alone.status_code, alone.json()["code"]) == (403, "second_person_required")
     gone = await lender.tell(f"{path}/proposals/{proposal['number']}/approve", actor="ben")

@@ -63,6 +63,7 @@ def test_each_worker_process_shows_the_sdks_metrics_and_what_waits_for_a_person(
         assert found["temporal_worker_task_slots_available"] >= 1
         assert found["clearhold_payments_needing_review"] == 2
         assert found["clearhold_refunds_needing_review"] == 1
+        assert found["clearhold_loans_needing_review"] == 0
         assert abs(time.time() - found["clearhold_review_counted_timestamp_seconds"]) < PATIENCE_S
 
 

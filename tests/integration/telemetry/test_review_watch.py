@@ -41,13 +41,16 @@ async def test_the_gauges_show_the_newest_count(answers: tuple[ReviewCounts | No
     runtime = runtime_with_metrics("127.0.0.1", port)
     assert runtime is not None
 
-    async def shown(http: httpx.AsyncClient) -> tuple[float, float]:
+    async def shown(http: httpx.AsyncClient) -> tuple[float, ...]:
         text = (await http.get(f"http://127.0.0.1:{port}/metrics")).text
-        return sample(text, "clearhold_payments_needing_review"), sample(text, "clearhold_refunds_needing_review")
+        return tuple(sample(text, f"clearhold_{what}_needing_review") for what in ("payments", "refunds", "loans"))
+
+    async def loans() -> int:
+        return 10 * counts.asked
 
     async with httpx.AsyncClient(trust_env=False) as http, asyncio.timeout(PATIENCE_S):
-        async with watching_reviews(runtime.metric_meter, counts, interval_s=0.01):
-            while await shown(http) != (0, 3):
+        async with watching_reviews(runtime.metric_meter, counts, loans, interval_s=0.01):
+            while (now := await shown(http))[:2] != (0, 3) or now[2] < 10 * len(answers):
                 await asyncio.sleep(0.01)
         asked = counts.asked
         assert asked >= len(answers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import date
 from decimal import Decimal
 
@@ -13,7 +14,8 @@ from domain.loans.allocation import Portion
 from domain.loans.changes import Restructure, RestructureKind
 from domain.loans.restructure import HolidayInterest, PrepaymentEffect
 from domain.loans.status import LoanStatus
-from tests.support.loan_world import LoanWorld, application, strict_servicing
+from tests.support.loan_world import PATIENCE_S, LoanHandle, LoanWorld, application, strict_servicing
+from workers.control import count_loans_needing_a_person
 from workflows.loan import LoanWorkflow
 from workflows.loan_messages import (
     ChargeOff,
@@ -29,6 +31,7 @@ from workflows.loan_messages import (
     WaiveCharge,
     WriteOff,
 )
+from workflows.visibility import NEEDS_REVIEW
 
 
 def code_of(error: pytest.ExceptionInfo[WorkflowUpdateFailedError]) -> str | None:
@@ -213,6 +216,32 @@ async def test_a_restructured_loan_is_paid_to_the_last_cent(loans: LoanWorld, ch
     closed = await loans.advance(handle, date(2028, 3, 15))
     assert closed.status is LoanStatus.CLOSED_OBLIGATIONS_MET, closed
     assert loans.book.balance(f"loan:{loan.id}:interest") == 0
+
+
+@pytest.mark.parametrize("approve", [True, False])
+async def test_a_proposal_that_waits_for_a_second_person_is_found_among_what_needs_one(
+    loans: LoanWorld, *, approve: bool
+) -> None:
+    _, handle = await loans.active()
+    before = await count_loans_needing_a_person(loans.client)
+    change = Restructure(RestructureKind.RE_AMORTIZE)
+    for proposed in (LoanWorkflow.restructure, LoanWorkflow.write_off):
+        message = RestructureLoan(change, "ana") if proposed is LoanWorkflow.restructure else WriteOff("ana")
+        await handle.execute_update(proposed, message)
+        assert "second person" in (await handle.query(LoanWorkflow.progress)).waits_for
+        assert await _needs_review(handle)
+    async with asyncio.timeout(PATIENCE_S):  # lists are written a moment later
+        while await count_loans_needing_a_person(loans.client) != before + 1:
+            await asyncio.sleep(0.05)
+    await handle.execute_update(LoanWorkflow.check_proposal, CheckProposal(1, "ben", approve=approve))
+    assert await _needs_review(handle), "the write-off is undecided"
+    await handle.execute_update(LoanWorkflow.check_proposal, CheckProposal(2, "ben", approve=approve))
+    assert "second person" not in (await handle.query(LoanWorkflow.progress)).waits_for
+    assert not await _needs_review(handle)
+
+
+async def _needs_review(handle: LoanHandle) -> bool:
+    return (await handle.describe()).typed_search_attributes[NEEDS_REVIEW]
 
 
 async def test_a_restructure_with_terms_that_cannot_be_is_refused_at_once(loans: LoanWorld) -> None:
