@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -22,28 +21,12 @@ from domain.ledger.entries import (
 from domain.ledger.records import HoldState
 from infra.postgres.ledger import MAX_ENTRIES_PER_CALL, PostgresLedger
 from tests.integration.ledger.conftest import Book1
-from tests.support import ledger_vector
 
 R = LedgerResult
 
 
 def entry(key: str, *transfers: Transfer, tenant: str = "default") -> JournalEntry:
     return JournalEntry(tenant, key, transfers)
-
-
-async def test_the_published_two_phase_vector_passes_exactly(ledger: PostgresLedger) -> None:
-    opened = await ledger.open_accounts(ledger_vector.accounts())
-    assert opened == [AccountResult.CREATED] * 2
-    start = datetime.now(UTC)
-    for step in ledger_vector.steps(start):
-        if step.wait_s:
-            # The vector waits for a hold to expire: wait until the clock says that it has.
-            while datetime.now(UTC) < start + timedelta(seconds=step.wait_s):
-                await asyncio.sleep(0.02)
-        if step.entry is not None:
-            assert [o.result for o in await ledger.apply([step.entry])] == [step.result], step
-        if step.balances is not None:
-            assert await ledger.balances("default", list(step.balances)) == step.balances
 
 
 async def test_a_batch_is_answered_entry_by_entry_and_one_bad_entry_harms_no_other(wallets: PostgresLedger) -> None:
