@@ -1,6 +1,7 @@
-"""What guards the ledger: triggers, constraints, functions and grants, compared with what the migrations have made.
+"""What guards the ledger: tables, triggers, constraints, functions and grants, compared with what the migrations have made.
 
-Invariant: what is expected is read from the SQL of the migrations itself, so the two cannot drift apart.
+Invariant: what is expected is read from the SQL of the migrations itself, so the two cannot drift apart. A guard is known by what
+it does and not by its name: one put in its place that does less is found.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import LiteralString
+from typing import LiteralString, cast
 
 import psycopg
 
@@ -22,37 +23,52 @@ APP_ROLE = "clearhold_app"
 _FUNCTION = re.compile(
     r"create (?:or replace )?function (ledger_\w+)\s*\(.*?\bas \$\$(.*?)\$\$", re.DOTALL | re.IGNORECASE
 )
-_TRIGGER = re.compile(
-    r"create trigger (ledger_\w+) .*?\bon (ledger_\w+)\s.*?execute function (ledger_\w+)", re.DOTALL | re.IGNORECASE
+_TRIGGER = re.compile(r"create trigger (ledger_\w+)\s[^;]*?\bon (ledger_\w+)\s[^;]*;", re.IGNORECASE)
+_EVENTS = re.compile(r"(?<=(?:before|.after) )[a-z ]+?(?= on )")
+_TABLE = re.compile(r"^create (?:unlogged )?table (ledger_\w+) \((.*?)^\)", re.DOTALL | re.IGNORECASE | re.MULTILINE)
+_COLUMN = re.compile(r"^  ([a-z_]+) [a-z]", re.MULTILINE)
+_CONSTRAINT = re.compile(
+    r"^  constraint (ledger_\w+)\s+(.*?),?\s*(?=^  constraint |\Z)", re.DOTALL | re.IGNORECASE | re.MULTILINE
 )
-_CONSTRAINT = re.compile(r"constraint (ledger_\w+)\s", re.IGNORECASE)
-_UNIQUE_INDEX = re.compile(r"create unique index (ledger_\w+)", re.IGNORECASE)
+_COMMENT = re.compile(r"--.*$", re.MULTILINE)
+_UNIQUE_INDEX = re.compile(r"create unique index (ledger_\w+)[^;]*;", re.IGNORECASE)
 _CALLABLE = re.compile(r"grant execute on function(.*?)to clearhold_app", re.DOTALL | re.IGNORECASE)
 
+_SEARCH_PATH = "search_path=pg_catalog, public, pg_temp"
+
+_TABLES_SQL = """
+    SELECT c.relname, c.relpersistence <> 'p', c.relrowsecurity OR c.relforcerowsecurity,
+           EXISTS (SELECT FROM pg_rewrite WHERE ev_class = c.oid),
+           EXISTS (SELECT FROM pg_inherits WHERE inhrelid = c.oid OR inhparent = c.oid)
+    FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relname = ANY(%s)
+"""
 _TRIGGERS_SQL = """
-    SELECT t.tgname, c.relname, p.proname, t.tgenabled
-    FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_proc p ON p.oid = t.tgfoid
+    SELECT t.tgname, c.relname, pg_get_triggerdef(t.oid), t.tgenabled
+    FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
     WHERE c.relnamespace = 'public'::regnamespace AND NOT t.tgisinternal AND c.relname LIKE 'ledger\\_%'
 """
 # Enforcement can be switched off since PostgreSQL 18; older catalogs have no such column.
 _CONSTRAINTS_SQL = """
-    SELECT conname FROM pg_constraint c
+    SELECT conname, conrelid::regclass::text, contype::text, pg_get_constraintdef(c.oid),
+           ARRAY(SELECT attname::text FROM pg_attribute WHERE attrelid = conrelid AND attnum = ANY(conkey))
+    FROM pg_constraint c
     WHERE connamespace = 'public'::regnamespace AND convalidated
       AND coalesce((to_jsonb(c) ->> 'conenforced')::boolean, true)
 """
 _INDEXES_SQL = """
-    SELECT c.relname FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+    SELECT c.relname, pg_get_indexdef(c.oid) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
     WHERE c.relnamespace = 'public'::regnamespace AND i.indisunique AND i.indisvalid AND i.indisready
 """
 _FUNCTIONS_SQL = """
-    SELECT proname, prosrc, has_function_privilege(%s, oid, 'EXECUTE'), prosecdef,
-           coalesce(proconfig::text, '') LIKE '%%search_path%%'
+    SELECT proname, prosrc, has_function_privilege(%s, oid, 'EXECUTE'), prosecdef, coalesce(proconfig, '{}'),
+           count(*) OVER (PARTITION BY proname)
     FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND proname LIKE 'ledger\\_%%'
 """
 _GRANTS_SQL = """
     SELECT table_name, privilege FROM unnest(%s::text[]) AS table_name,
         unnest(ARRAY['INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'TRIGGER']) AS privilege
     WHERE has_table_privilege(%s, format('public.%%I', table_name), privilege)
+       OR privilege IN ('INSERT', 'UPDATE') AND has_any_column_privilege(%s, format('public.%%I', table_name), privilege)
 """
 _ROLE_SQL = """
     SELECT rolsuper, pg_has_role(rolname, (SELECT relowner FROM pg_class WHERE oid = 'public.ledger_transfers'::regclass),
@@ -71,18 +87,36 @@ def expected_functions() -> dict[str, str]:
     return dict(_FUNCTION.findall(_sql()))
 
 
+def broken_tables(connection: Connection) -> Iterator[tuple[str, str]]:
+    """Yield tables that do not outlive a crash, or whose rows a rule, a policy or an heir could hide or add."""
+    faults = (
+        "it is not logged: a crash empties it",
+        "it has row security: some do not see all of it",
+        "it has a rule, which may do something else than was asked for",
+        "it inherits or is inherited from: rows come from elsewhere",
+    )
+    found = {row[0]: row[1:] for row in _rows(connection, _TABLES_SQL, [list(TABLES)])}
+    for table in TABLES:
+        if table not in found:
+            yield f"table {table}", "it is gone"
+            continue
+        for fault, has_it in zip(faults, found[table], strict=True):
+            if has_it:
+                yield f"table {table}", fault
+
+
 def broken_triggers(connection: Connection) -> Iterator[tuple[str, str]]:
     """Yield `(where, what)` for triggers that are gone, not always enabled, changed, or not ours."""
-    expected = {(name, table): function for name, table, function in _TRIGGER.findall(_sql())}
-    found = {(name, table): (function, state) for name, table, function, state in _rows(connection, _TRIGGERS_SQL)}
-    for (name, table), function in expected.items():
+    expected = {match.group(1, 2): _normal(match[0]) for match in _TRIGGER.finditer(_sql())}
+    found = {(name, table): (text, state) for name, table, text, state in _rows(connection, _TRIGGERS_SQL)}
+    for (name, table), definition in expected.items():
         where = f"trigger {name} on {table}"
         if (name, table) not in found:
             yield where, "it is gone"
             continue
         has, state = found[name, table]
-        if has != function:
-            yield where, f"it calls {has} instead of {function}"
+        if _normal(str(has)) != definition:
+            yield where, f"it was made by {has}"
         if state not in ("A", b"A"):
             yield where, "it is disabled, or does not fire for a session that plays a replica"
     for extra in found.keys() - expected.keys():
@@ -90,13 +124,37 @@ def broken_triggers(connection: Connection) -> Iterator[tuple[str, str]]:
 
 
 def broken_constraints(connection: Connection) -> Iterator[tuple[str, str]]:
-    """Yield constraints and unique indexes that are gone, not validated or not enforced."""
-    valid = {name for (name,) in _rows(connection, _CONSTRAINTS_SQL)}
-    for name in sorted(set(_CONSTRAINT.findall(_sql())) - valid):
-        yield f"constraint {name}", "it is gone, or not enforced"
-    unique = {name for (name,) in _rows(connection, _INDEXES_SQL)}
-    for name in sorted(set(_UNIQUE_INDEX.findall(_sql())) - unique):
-        yield f"unique index {name}", "it is gone, or invalid"
+    """Yield constraints and unique indexes that are gone, not enforced, or about something else.
+
+    The server writes a CHECK in words of its own, so of a CHECK only the columns it speaks of are compared.
+    """
+    found = {(name, table): rest for name, table, *rest in _rows(connection, _CONSTRAINTS_SQL)}
+    for table, body in _TABLE.findall(_COMMENT.sub("", _sql())):
+        columns = set(_COLUMN.findall(body)) - {"constraint"}
+        for name, definition in _CONSTRAINT.findall(body):
+            where = f"constraint {name}"
+            if (name, table) not in found:
+                yield where, "it is gone, or not enforced"
+                continue
+            kind, has, has_columns = found[name, table]
+            if kind in ("c", b"c"):
+                if set(cast("list[str]", has_columns)) != columns & set(re.findall(r"[a-z_]+", definition)):
+                    yield where, f"it is another one: {has}"
+            elif _normal(str(has)) != _normal(definition):
+                yield where, f"it is another one: {has}"
+    unique = {name: str(text) for name, text in _rows(connection, _INDEXES_SQL)}
+    for match in _UNIQUE_INDEX.finditer(_sql()):
+        if match[1] not in unique:
+            yield f"unique index {match[1]}", "it is gone, or invalid"
+        elif _normal(unique[match[1]]) != _normal(match[0]):
+            yield f"unique index {match[1]}", f"it is another one: {unique[match[1]]}"
+
+
+def _normal(definition: str) -> str:
+    """Bring a definition, ours or the server's, to one form: lower case, no schema, events sorted, no spaces."""
+    text = " ".join(definition.lower().rstrip(";").split()).replace("public.", "").replace(" using btree", "")
+    text = _EVENTS.sub(lambda events: " or ".join(sorted(events[0].split(" or "))), text)
+    return re.sub(r"\s*([(),])\s*", r"\1", text)
 
 
 def broken_functions(connection: Connection) -> Iterator[tuple[str, str]]:
@@ -107,20 +165,22 @@ def broken_functions(connection: Connection) -> Iterator[tuple[str, str]]:
         if name not in found:
             yield f"function {name}", "it is gone"
             continue
-        _, source, executable, is_definer, has_path = found[name]
+        _, source, executable, is_definer, settings, count = found[name]
         if source != body:
             yield f"function {name}", "its code is not that of this release"
         if executable != (name in callable_by_app):
             yield f"function {name}", f"the application may{'' if executable else ' not'} call it"
-        if is_definer and not has_path:
+        if is_definer and _SEARCH_PATH not in cast("list[str]", settings):
             yield f"function {name}", "it runs with the owner's rights and has no fixed search_path"
+        if cast("int", count) > 1:
+            yield f"function {name}", "there is another of that name, with other parameters"
     for unknown in found.keys() - expected_functions().keys():
         yield f"function {unknown}", "no migration has made it"
 
 
 def broken_grants(connection: Connection) -> Iterator[tuple[str, str]]:
     """Yield tables of the ledger that the application could write without its functions."""
-    for table, privilege in _rows(connection, _GRANTS_SQL, [list(TABLES), APP_ROLE]):
+    for table, privilege in _rows(connection, _GRANTS_SQL, [list(TABLES), APP_ROLE, APP_ROLE]):
         yield f"table {table}", f"{APP_ROLE} may {privilege} it"
     for is_superuser, is_owner in _rows(connection, _ROLE_SQL, [APP_ROLE]):
         if is_superuser or is_owner:

@@ -19,6 +19,7 @@ _REINSTALL = (
     "Restore what the migrations have made, then look at the other findings: the rows may have been changed meanwhile."
 )
 _GUARD_CHECKS = (
+    ("tables_stand", guards.broken_tables, "What is booked may be lost, hidden, or not be what was booked."),
     ("triggers_stand", guards.broken_triggers, "The ledger is not guarded against changes by hand."),
     ("constraints_stand", guards.broken_constraints, "The ledger is not guarded against impossible rows."),
     ("functions_are_ours", guards.broken_functions, "The ledger's rules may have been replaced."),

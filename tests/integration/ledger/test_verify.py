@@ -7,6 +7,7 @@ from typing import Any, LiteralString
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from domain.ledger.entries import JournalEntry, LedgerResult, capture, hold, post, void
 from infra.postgres.ledger import PostgresLedger
@@ -158,6 +159,69 @@ def test_an_edit_with_the_triggers_off_is_found(superuser: Connection, edit: Lit
         ),
         ("DROP INDEX ledger_entries_key_key", "constraints_stand", "unique index ledger_entries_key_key"),
         (
+            """DROP TRIGGER ledger_balances_are_derived ON ledger_balances;
+               CREATE TRIGGER ledger_balances_are_derived BEFORE INSERT OR UPDATE ON ledger_balances
+               FOR EACH STATEMENT WHEN (false) EXECUTE FUNCTION ledger_refuse_direct_change();
+               ALTER TABLE ledger_balances ENABLE ALWAYS TRIGGER ledger_balances_are_derived""",
+            "triggers_stand",
+            "trigger ledger_balances_are_derived on ledger_balances",
+        ),
+        (
+            """DROP TRIGGER ledger_transfers_are_immutable ON ledger_transfers;
+               CREATE TRIGGER ledger_transfers_are_immutable BEFORE TRUNCATE ON ledger_transfers
+               FOR EACH STATEMENT EXECUTE FUNCTION ledger_refuse_change();
+               ALTER TABLE ledger_transfers ENABLE ALWAYS TRIGGER ledger_transfers_are_immutable""",
+            "triggers_stand",
+            "trigger ledger_transfers_are_immutable on ledger_transfers",
+        ),
+        (
+            """CREATE SCHEMA other; CREATE FUNCTION other.ledger_refuse_change() RETURNS trigger LANGUAGE plpgsql
+               AS 'BEGIN RETURN NULL; END';
+               DROP TRIGGER ledger_holds_are_kept ON ledger_holds;
+               CREATE TRIGGER ledger_holds_are_kept BEFORE DELETE OR TRUNCATE ON ledger_holds
+               FOR EACH STATEMENT EXECUTE FUNCTION other.ledger_refuse_change();
+               ALTER TABLE ledger_holds ENABLE ALWAYS TRIGGER ledger_holds_are_kept""",
+            "triggers_stand",
+            "trigger ledger_holds_are_kept on ledger_holds",
+        ),
+        (
+            """ALTER TABLE ledger_balances DROP CONSTRAINT ledger_balances_sums_are_not_negative;
+               ALTER TABLE ledger_balances ADD CONSTRAINT ledger_balances_sums_are_not_negative CHECK (true)""",
+            "constraints_stand",
+            "constraint ledger_balances_sums_are_not_negative",
+        ),
+        (
+            """ALTER TABLE ledger_accounts DROP CONSTRAINT ledger_accounts_public_id_key;
+               ALTER TABLE ledger_accounts ADD CONSTRAINT ledger_accounts_public_id_key UNIQUE (id, public_id)""",
+            "constraints_stand",
+            "constraint ledger_accounts_public_id_key",
+        ),
+        (
+            """DROP INDEX ledger_transfers_key_key;
+               CREATE UNIQUE INDEX ledger_transfers_key_key ON ledger_transfers (key, tenant_id) WHERE kind = 'post'""",
+            "constraints_stand",
+            "unique index ledger_transfers_key_key",
+        ),
+        ("ALTER TABLE ledger_holds SET UNLOGGED", "tables_stand", "table ledger_holds"),
+        ("ALTER TABLE ledger_entries ENABLE ROW LEVEL SECURITY", "tables_stand", "table ledger_entries"),
+        (
+            "CREATE RULE never AS ON INSERT TO ledger_transfers DO INSTEAD NOTHING",
+            "tables_stand",
+            "table ledger_transfers",
+        ),
+        ("CREATE TABLE heir () INHERITS (ledger_balances)", "tables_stand", "table ledger_balances"),
+        (
+            "CREATE FUNCTION ledger_apply(jsonb, integer) RETURNS int LANGUAGE sql AS 'SELECT 1'",
+            "functions_are_ours",
+            "function ledger_apply",
+        ),
+        (
+            "ALTER FUNCTION ledger_apply(jsonb) SET search_path = other, pg_catalog, public, pg_temp",
+            "functions_are_ours",
+            "function ledger_apply",
+        ),
+        ("GRANT UPDATE (credits_posted) ON ledger_balances TO clearhold_app", "grants_stand", "table ledger_balances"),
+        (
             "CREATE OR REPLACE FUNCTION ledger_refuse_change() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
             "functions_are_ours",
             "function ledger_refuse_change",
@@ -180,6 +244,32 @@ def test_a_guard_that_is_taken_away_is_found(
     superuser.execute(edit)
     findings = verify(superuser)
     assert {(finding.check, finding.where) for finding in findings} == {(check, where)}
+
+
+def test_a_change_in_any_function_is_found(superuser: Connection) -> None:
+    functions = superuser.execute(
+        """SELECT proname, pg_get_functiondef(oid) FROM pg_proc
+           WHERE pronamespace = 'public'::regnamespace AND proname LIKE 'ledger\\_%'"""
+    ).fetchall()
+    assert len(functions) > 20
+    for _, definition in functions:
+        superuser.execute(definition.replace("AS $function$", "AS $function$ -- changed"))
+    found = {finding.where for finding in verify(superuser)}
+    assert found == {f"function {name}" for name, _ in functions}
+
+
+def test_a_loss_of_any_constraint_is_found(superuser: Connection) -> None:
+    constraints = superuser.execute(
+        """SELECT conname, conrelid::regclass::text FROM pg_constraint
+           WHERE conrelid::regclass::text LIKE 'ledger\\_%' AND contype <> 'n'"""
+    ).fetchall()
+    assert len(constraints) > 25
+    for name, table in constraints:
+        superuser.execute(
+            sql.SQL("ALTER TABLE {} DROP CONSTRAINT {} CASCADE").format(sql.Identifier(table), sql.Identifier(name))
+        )
+    found = {finding.where for finding in verify(superuser) if finding.check == "constraints_stand"}
+    assert found == {f"constraint {name}" for name, _ in constraints}
 
 
 def test_an_application_that_belongs_to_the_owner_is_found(superuser: Connection) -> None:

@@ -168,7 +168,7 @@ begin
     end if;
   end if;
   if jsonb_typeof(p_record -> 'entry') = 'object' then
-    v_requests := v_requests || ledger_requests(jsonb_build_array(p_record -> 'entry'), cardinality(v_requests));
+    v_requests := v_requests || ledger_requests_from(jsonb_build_array(p_record -> 'entry'), cardinality(v_requests));
   end if;
   if cardinality(v_requests) > 0 then
     select b.result, b.failed_transfer into v_answer, v_failed from ledger_book(v_requests, clock_timestamp()) as b
@@ -197,7 +197,7 @@ begin
 end $$;
 
 -- The lines of entries, their ordinals counted from `p_from`.
-create function ledger_requests(p_entries jsonb, p_from integer) returns ledger_request[]
+create function ledger_requests_from(p_entries jsonb, p_from integer) returns ledger_request[]
 language sql stable as $$
   select array(
     select row(r.ordinal + p_from, r.tenant_id, r.entry_key, r.payment_id, r.description, r.key, r.kind, r.debit, r.credit,

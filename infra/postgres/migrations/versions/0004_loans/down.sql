@@ -1,7 +1,7 @@
 -- Undo 0004. Every loan is gone afterwards; what the ledger booked for them stays.
 
 drop function loan_books_disagree(text), loan_receivable(text, text), test_clock_set(text, text, text, date, date),
-  loan_apply(jsonb), ledger_requests(jsonb, integer), loan_write_position(loans, jsonb), loan_write_rows(loans, jsonb),
+  loan_apply(jsonb), ledger_requests_from(jsonb, integer), loan_write_position(loans, jsonb), loan_write_rows(loans, jsonb),
   loan_accrue_page(text, text, integer, date), loan_accrue_locked(text[], text[], date), loan_must_be_booked(text, text),
   loan_interest_request(integer, text, text, text, text, boolean, bigint, text),
   loan_accrual_target(loan_accrual_segments, date, text), loan_round(numeric, text);
