@@ -11,6 +11,7 @@ from temporalio import activity
 from activities.payment_book_port import PaymentBook, RefundRecord
 from domain.payments.payment import Payment
 from domain.payments.record import PaymentRecord, RecordOutcome
+from domain.payments.refund import Refund
 
 
 class PaymentBookActivities:
@@ -48,6 +49,11 @@ class PaymentBookActivities:
     async def read_payment(self, tenant_id: str, payment_id: str) -> Payment | None:
         """Read the payment as it is written."""
         return await self._book.read(tenant_id, payment_id)
+
+    @activity.defn
+    async def read_refund(self, tenant_id: str, refund_id: str) -> Refund | None:
+        """Read the refund as it is written."""
+        return await self._book.read_refund(tenant_id, refund_id)
 
     @activity.defn
     async def open_refund(self, record: RefundRecord) -> RecordOutcome:

@@ -29,13 +29,17 @@ class PaymentBook(Protocol):
     """Where payments and refunds are written and read back."""
 
     async def record(self, record: PaymentRecord) -> RecordOutcome:
-        """Write one step of a payment; a refusal by the ledger or a limit is an answer, no exception."""
+        """Write one step of a payment; a refusal by the ledger or a limit is an answer, no exception. May answer OVERTAKEN."""
         ...
 
     async def record_refund(self, record: RefundRecord) -> RecordOutcome:
-        """Write one step of a refund; may answer `refund_exceeds_captured`."""
+        """Write one step of a refund; may answer `refund_exceeds_captured`, or OVERTAKEN."""
         ...
 
     async def read(self, tenant_id: str, payment_id: str) -> Payment | None:
         """Return the payment's row, or None."""
+        ...
+
+    async def read_refund(self, tenant_id: str, refund_id: str) -> Refund | None:
+        """Return the refund's row, or None."""
         ...

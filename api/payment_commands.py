@@ -123,13 +123,13 @@ async def send(
     services: Services, call: MoneyCall, payment_id: str, command: PaymentCommand, claim: Claim
 ) -> Done | Accepted:
     """Send a command to a payment and answer with the payment as the command left it."""
-    known = claim.payment
+    known, command_id = claim.payment, ids.update_id(call.key)
     try:
-        left = await services.engine.command(
-            payment_id, command.update, command.message, ids.update_id(call.key), call.wait_s
-        )
+        left = await services.engine.command(payment_id, command.update, command.message, command_id, call.wait_s)
     except WorkflowEnded:
         ended = await _written(services, call.tenant_id, payment_id)
+        if command_id in ended.payment.commands and ended.payment.status.is_final:  # carried out in an earlier run
+            return Done(services.presenter.stored(ended))
         if not ended.payment.status.is_final:  # the row may be ahead or behind: it is not for it to refuse
             raise _interrupted(payment_id) from None
         try:

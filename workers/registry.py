@@ -55,6 +55,7 @@ def payment_activities(book: PaymentBook, gateways: Mapping[str, CardGateway]) -
         booking.release_funds,
         booking.note_progress,
         booking.read_payment,
+        booking.read_refund,
         booking.open_refund,
         booking.book_refund,
         calls.authorize,

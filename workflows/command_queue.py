@@ -92,11 +92,17 @@ class CommandQueue(Generic[Command, Answer]):
         if waiting is not None and not waiting.outcome.done():
             waiting.outcome.set_exception(as_failure(refusal))
 
-    def close(self, outcome: Answer, check: Callable[[Command], None]) -> None:
-        """Answer all that still wait: a refusal where `check` raises DomainError, else `outcome`."""
+    def close(
+        self, outcome: Answer, check: Callable[[Command], None], is_done: Callable[[str], bool] = lambda _: False
+    ) -> None:
+        """Answer all that still wait: a refusal where `check` raises DomainError, else `outcome`, as those that are done already.
+
+        `is_done` tells by its id whether a command was carried out before.
+        """
         for waiting in self._line:
             try:
-                check(waiting.command)
+                if not is_done(waiting.id):
+                    check(waiting.command)
             except DomainError as refusal:
                 waiting.outcome.set_exception(as_failure(refusal))
             else:

@@ -67,7 +67,7 @@ class PaymentWorkflow:
                 break
             step = self._take_next_command()
         self._show("")
-        self._queue.close(self._process.payment, self._process.check)
+        self._queue.close(self._process.payment, self._process.check, self._process.has_carried_out)
         await workflow.wait_condition(workflow.all_handlers_finished)
         if cancelled:
             raise asyncio.CancelledError

@@ -16,7 +16,6 @@ from domain.payments import booking, explain
 from domain.payments.payment import Payment, PaymentKind
 from domain.payments.record import Operation, capture_of
 from domain.payments.status import OperationAction
-from workflows.messages import CapturePayment
 from workflows.payment_gateway import PaymentGateway
 from workflows.payment_journal import PaymentJournal, require_booked
 from workflows.payment_undo import PaymentUndo
@@ -35,13 +34,11 @@ class PaymentCapture:
 
     async def begin(self, amount_minor: int | None, *, final: bool, command_id: str) -> None:
         """Capture part or all (None) of the authorization: at the gateway first, then in the ledger."""
-        left_minor = self._journal.payment.amount_capturable_minor
-        payment = self._journal.payment.begin_capture(left_minor if amount_minor is None else amount_minor).taking(
-            command_id
-        )
-        closes = final or payment.pending_capture_minor == left_minor
+        before = self._journal.payment
+        asked_minor = before.amount_capturable_minor if amount_minor is None else amount_minor
+        payment = before.begin_capture(asked_minor, final=final).taking(command_id)
         if payment.kind is PaymentKind.WALLET:
-            await self._book_capture(payment, closes=closes, operations=(), reference=None)
+            await self._book_capture(payment, operations=(), reference=None)
             return
         amount = explain.amount(payment.pending_capture_minor, payment.currency)
         self._journal.step = f"capturing {amount} at {payment.gateway}"
@@ -55,22 +52,25 @@ class PaymentCapture:
             amount_minor=payment.pending_capture_minor,
         )
         if not await self._undo.was_overtaken(noted):
-            await self._capture_pending(first=noted.is_new, closes=closes)
+            await self._capture_pending(first=noted.is_new)
 
-    async def finish(self, command: CapturePayment, command_id: str) -> None:
-        """Bring the capture to its end that a lost run had begun; of an unknown command, the rest stays authorized."""
-        is_this_one = self._journal.payment.commands[-1:] == (command_id,)
-        all_of_it = self._journal.payment.pending_capture_minor == self._journal.payment.amount_capturable_minor
-        await self._capture_pending(first=False, closes=all_of_it or (is_this_one and command.final))
+    async def finish(self) -> None:
+        """Bring the capture to its end that a lost run had begun."""
+        await self._capture_pending(first=False)
 
-    async def _capture_pending(self, *, first: bool, closes: bool) -> None:
+    async def _capture_pending(self, *, first: bool) -> None:
         """Get the capture that is noted from the gateway, and book it."""
         payment, operation = self._journal.payment, capture_of(self._journal.payment)
         amount = explain.amount(operation.amount_minor, payment.currency)
         self._journal.stop_if_cancelled()
         self._gateway.show(f"capturing {amount} at {payment.gateway}")
         request = CaptureRequest(
-            operation.key, payment.id, payment.gateway_reference or "", operation.amount_minor, payment.currency, closes
+            operation.key,
+            payment.id,
+            payment.gateway_reference or "",
+            operation.amount_minor,
+            payment.currency,
+            payment.pending_capture_final,
         )
         result = await self._gateway.send(
             GatewayActivities.capture, request, f"Capture {amount}", operation, first=first
@@ -82,13 +82,12 @@ class PaymentCapture:
                 non_retryable=True,
             )
         done = operation.after(OperationAction.SUCCEED, result.operation_reference)
-        await self._book_capture(
-            self._journal.payment, closes=closes, operations=(done,), reference=result.operation_reference
-        )
+        await self._book_capture(self._journal.payment, operations=(done,), reference=result.operation_reference)
 
     async def _book_capture(
-        self, payment: Payment, *, closes: bool, operations: tuple[Operation, ...], reference: str | None
+        self, payment: Payment, *, operations: tuple[Operation, ...], reference: str | None
     ) -> None:
+        closes = payment.pending_capture_final
         amount = explain.amount(payment.pending_capture_minor, payment.currency)
         self._journal.step = f"booking {amount}"
         outcome = await self._journal.write(

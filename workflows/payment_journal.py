@@ -58,7 +58,7 @@ class PaymentJournal:
     ) -> RecordOutcome:
         """Write one step; when it stands, `after` is the payment. The first one opens the payment and checks its limits.
 
-        `number` tells apart events of one name that leave the payment as it is.
+        `number` tells apart events of one name that leave the payment as it is: notes, which are written wherever the row stands.
         """
         event = TimelineEvent(
             effect_key(after.id, name, after.version if number is None else number),
@@ -71,7 +71,7 @@ class PaymentJournal:
             reference,
         )
         opening = not self._opened
-        record = PaymentRecord(after, (event,), entry, operations, check_limits=opening)
+        record = PaymentRecord(after, (event,), entry, operations, check_limits=opening, moves=number is None)
         outcome, cancelled = await shielded(
             workflow.execute_local_activity_method(
                 PaymentBookActivities.open_payment if opening else activity,
@@ -90,31 +90,6 @@ class PaymentJournal:
             if after.status is not PaymentStatus.PROCESSING:
                 self.publish()
         return outcome
-
-    async def write_or_fail(
-        self,
-        activity: RecordActivity,
-        after: Payment,
-        name: str,
-        text: str,
-        *,
-        entry: JournalEntry | None = None,
-        operations: tuple[Operation, ...] = (),
-        amount_minor: int | None = None,
-        reference: str | None = None,
-    ) -> None:
-        """Write a step that the ledger has no reason to refuse; if it does, fail with LEDGER_REFUSED."""
-        outcome = await self.write(
-            activity,
-            after,
-            name,
-            text,
-            entry=entry,
-            operations=operations,
-            amount_minor=amount_minor,
-            reference=reference,
-        )
-        require_booked(outcome)
 
     async def write_unknown(self, operation: Operation, reason: str) -> None:
         """Write that no answer came to an operation."""

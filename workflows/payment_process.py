@@ -79,37 +79,44 @@ class PaymentProcess:
     async def carry_out(self, command: PaymentCommand, command_id: str) -> DomainError | None:
         """Carry out a command, once; or return why it is not allowed now, before anything of it happened.
 
-        A step that meets what a lost run had written in its place takes over that run's row and does nothing of its own: then the
-        command, unless it was that run's, is looked at again.
+        A step that meets what a lost run had written in its place takes over that run's row and does nothing of its own: then
+        what that run was doing is brought to its end and the command, unless it was that run's, is looked at again.
         """
         while True:
+            if (
+                self.payment.status is PaymentStatus.PROCESSING
+            ):  # between commands, only a review that was tried again is
+                await self.undo.close_again()
             if isinstance(command, CapturePayment) and self.payment.is_being_captured:
-                await self._capture.finish(command, command_id)
+                await self._capture.finish()
             if self.has_carried_out(command_id):
                 return None
             try:
                 self.check(command)
             except DomainError as refusal:
                 return refusal
-            await self._act_on(command, command_id)
-            if not isinstance(command, ConfirmPayment | CapturePayment):  # these alone are remembered
+            if await self._act_on(command, command_id):
                 return None
 
-    async def _act_on(self, command: PaymentCommand, command_id: str) -> None:
+    async def _act_on(self, command: PaymentCommand, command_id: str) -> bool:
+        """Do what a command asks for; tell whether it is done, or was overtaken."""
         match command:
             case ConfirmPayment(payment_method=method):
                 payment = self.payment if method is None else self.payment.attach(method)
                 await self.attempt(payment.taking(command_id))
+                return self.has_carried_out(command_id)
             case CapturePayment(amount_minor=amount, final=final):
                 await self._capture.begin(amount, final=final, command_id=command_id)
+                return self.has_carried_out(command_id)
             case CancelPayment(reason=reason):
                 await self.undo.close(lambda payment: payment.canceled(reason))
             case ElapsedDeadline():
                 await self._give_up_waiting()
             case RetryReview():
-                await self.undo.retry(command)
+                return await self.undo.retry(command)
             case ResolveReview():
-                await self.undo.resolve(command)
+                return await self.undo.resolve(command)
+        return True
 
     # Steps
 
@@ -128,7 +135,7 @@ class PaymentProcess:
             amount_minor=self.payment.amount_minor,
         )
         if not outcome.booked:
-            await self._refuse(self.payment, outcome)
+            await self._refuse_unless_it_stands(self.payment, outcome)
 
     async def attempt(self, payment: Payment) -> None:
         """Try once to get the money: from a card through its gateway, or from another wallet inside the ledger."""
@@ -208,7 +215,7 @@ class PaymentProcess:
     async def _note_authorized(self, operation: Operation, result: GatewayResult) -> None:
         payment = self.payment
         self.journal.step = "noting the authorization"
-        await self.journal.write(
+        outcome = await self.journal.write(
             PaymentBookActivities.note_progress,
             payment.authorized(result.gateway_reference, workflow.now() + self._lifetime),
             "authorized",
@@ -217,11 +224,12 @@ class PaymentProcess:
             amount_minor=payment.amount_minor,
             reference=result.gateway_reference,
         )
+        await self.undo.stands(outcome)
 
     async def _book_sale(self, operation: Operation, result: GatewayResult) -> None:
         payment = self.payment
         self.journal.step = f"booking {payment.money}"
-        await self.journal.write_or_fail(
+        outcome = await self.journal.write(
             PaymentBookActivities.book_payment,
             payment.captured(payment.amount_minor, final=True, gateway_reference=result.gateway_reference),
             "captured",
@@ -231,7 +239,8 @@ class PaymentProcess:
             amount_minor=payment.amount_minor,
             reference=result.gateway_reference,
         )
-        self.undo.capture_is_booked()
+        if await self.undo.stands(outcome):
+            self.undo.capture_is_booked()
 
     async def _end_attempt(self, operation: Operation, result: GatewayResult) -> None:
         """The issuer declined, or wants a challenge answered first: either way this attempt's hold is released."""
@@ -244,7 +253,7 @@ class PaymentProcess:
             after = payment.declined(code, explain.decline(code))
             text = f"{payment.gateway} declined ({code}); release the reserve"
         self.journal.step = "releasing the reserve"
-        await self.journal.write_or_fail(
+        outcome = await self.journal.write(
             PaymentBookActivities.release_funds,
             after,
             "challenge_required" if after.status is PaymentStatus.REQUIRES_ACTION else "declined",
@@ -253,7 +262,8 @@ class PaymentProcess:
             operations=(operation.after(OperationAction.FAIL, result.gateway_reference, code),),
             reference=result.gateway_reference,
         )
-        self.undo.saga.forget()
+        if await self.undo.stands(outcome):
+            self.undo.saga.forget()
 
     async def _give_up_waiting(self) -> None:
         match self.payment.status:
@@ -276,4 +286,5 @@ class PaymentProcess:
         message = outcome.detail or explain.decline(code)
         declined = explain.is_funds_refusal(outcome)
         after = payment.declined(code, message) if declined else payment.failed(code, message)
-        await self.journal.write(PaymentBookActivities.note_progress, after, "refused", f"Refused: {message}")
+        outcome = await self.journal.write(PaymentBookActivities.note_progress, after, "refused", f"Refused: {message}")
+        await self.undo.was_overtaken(outcome)

@@ -21,11 +21,11 @@ from domain.ids import effect_key
 from domain.ledger.entries import LedgerResult
 from domain.payments import booking
 from domain.payments.payment import Payment, PaymentKind
-from domain.payments.record import Operation, RecordOutcome, authorization_of, capture_of
+from domain.payments.record import OVERTAKEN, Operation, RecordOutcome, authorization_of, capture_of
 from domain.payments.status import OperationAction, OperationKind, OperationStatus, PaymentStatus
 from workflows.gateway_call import undo
 from workflows.messages import ResolveReview, RetryReview
-from workflows.payment_journal import LEDGER_REFUSED, PaymentJournal
+from workflows.payment_journal import LEDGER_REFUSED, PaymentJournal, require_booked
 from workflows.saga import SAGA_FAILURES, FailedCompensation, Saga, code_of, reason_of, shielded
 
 Closing = Callable[[Payment], Payment]
@@ -52,8 +52,8 @@ NOTHING_TO_RELEASE = frozenset(
 """Answers to a release that finds no live hold: there is nothing to do."""
 
 
-OVERTAKEN = (LedgerResult.EXISTS, LedgerResult.EXISTS_WITH_DIFFERENT_CONTENT)
-"""Answers to a record whose step was written before."""
+WRITTEN_BEFORE = (LedgerResult.EXISTS, LedgerResult.EXISTS_WITH_DIFFERENT_CONTENT, OVERTAKEN)
+"""Answers to a record whose step, or another one in its place, was written before."""
 
 
 class PaymentUndo:
@@ -106,28 +106,33 @@ class PaymentUndo:
 
     async def _close(self, closing: Closing) -> None:
         self._closing = closing
+        while await self._undo_all():  # another run wrote meanwhile: look again at what there is to undo
+            pass
+
+    async def _undo_all(self) -> bool:
+        """Undo what is registered and write how it ended; tell whether that was overtaken."""
         self._journal.step = "undoing what was done"
         failed = await self._bar_booking()
         status = self._journal.payment.status
         if status.is_final:
             self.saga.forget()
-            return
+            return False
         if status is PaymentStatus.NEEDS_REVIEW:  # an earlier run had sent it to a person already
-            return
+            return False
         failed += await self.saga.compensate()
         if failed:
-            await self._review(failed)
-            return
-        after = closing(self._journal.payment)
+            return await self._review(failed)
+        after = self._closing(self._journal.payment)
         text = f"{after.status}: {after.failure_message}" if after.failure_message else str(after.status)
         undone = [operation.after(OperationAction.FAIL, error="reversed") for operation in self._under_way()]
-        await self._journal.write(
+        outcome = await self._journal.write(
             PaymentBookActivities.note_progress,
             after,
             str(after.status),
             text,
             operations=(*undone, *self._take_reversals()),
         )
+        return await self._was_passed(outcome)
 
     async def recover(self) -> None:
         """Undo what a terminated run may have left behind."""
@@ -142,12 +147,26 @@ class PaymentUndo:
 
         Then its row is taken over, with the compensations it stands for.
         """
-        if outcome.result not in OVERTAKEN or not await self._journal.adopt_written():
+        if outcome.result not in WRITTEN_BEFORE or not await self._journal.adopt_written():
             return False
         self.saga.forget()
         if self._journal.payment.status in _TO_UNDO:
             self._expect_what_is_written()
         return True
+
+    async def stands(self, outcome: RecordOutcome) -> bool:
+        """Tell whether a step that the ledger has no reason to refuse was written; not, when it was overtaken.
+
+        Raises ApplicationError of type LEDGER_REFUSED when the ledger refused it all the same.
+        """
+        if await self._was_passed(outcome):
+            return False
+        require_booked(outcome)
+        return True
+
+    async def _was_passed(self, outcome: RecordOutcome) -> bool:
+        """Tell whether it was overtaken by other steps; one that was written before, by whatever run, stands."""
+        return outcome.result == OVERTAKEN and await self.was_overtaken(outcome)
 
     def _expect_what_is_written(self) -> None:
         """Register the compensations of the steps that the row says a lost run may have begun."""
@@ -242,35 +261,50 @@ class PaymentUndo:
 
     # Review by a person
 
-    async def _review(self, failed: list[FailedCompensation]) -> None:
+    async def _review(self, failed: list[FailedCompensation]) -> bool:
+        """Send the payment to a person; tell whether that was overtaken."""
         reasons = dict.fromkeys(f"could not {failure.name}: {failure.reason}" for failure in failed)
         reason = "; ".join(reasons)
         after = self._journal.payment.under_review(reason)
-        await self._journal.write(
+        outcome = await self._journal.write(
             PaymentBookActivities.note_progress,
             after,
             "needs_review",
             reason,
             operations=tuple(self._take_reversals()),
         )
+        return await self._was_passed(outcome)
 
-    async def retry(self, command: RetryReview) -> None:
-        """Try again what could not be undone; the payment ends as it would have, or comes back to review."""
-        text = f"Tried again by {command.actor}. {command.note}".strip()
-        after = self._journal.payment.retried()
-        self._round = after.version
-        await self._journal.write(PaymentBookActivities.note_progress, after, "review_retried", text)
+    async def close_again(self) -> None:
+        """Go on undoing what a lost run was undoing."""
         await self.close(self._closing)
 
-    async def resolve(self, command: ResolveReview) -> None:
-        """End a review as the operator found it: what the ledger holds is released, what the gateway took is booked."""
+    async def retry(self, command: RetryReview) -> bool:
+        """Try again what could not be undone; the payment ends as it would have, or comes back to review.
+
+        Tells whether it did; not, when another decision had been carried out in a run that was lost.
+        """
+        text = f"Tried again by {command.actor}. {command.note}".strip()
+        after = self._journal.payment.retried()
+        outcome = await self._journal.write(PaymentBookActivities.note_progress, after, "review_retried", text)
+        if await self.was_overtaken(outcome):
+            return False
+        self._round = after.version
+        await self.close_again()
+        return True
+
+    async def resolve(self, command: ResolveReview) -> bool:
+        """End a review as the operator found it: what the ledger holds is released, what the gateway took is booked.
+
+        Tells whether it did; not, when another decision had been carried out in a run that was lost.
+        """
         await self._release_hold()
         payment = self._journal.payment
         after = payment.resolved(command.outcome, command.note)
         paid = command.outcome is PaymentStatus.SUCCEEDED
         known = OperationAction.SUCCEED if paid else OperationAction.FAIL
         error = None if paid else "resolved_by_operator"
-        await self._journal.write_or_fail(
+        outcome = await self._journal.write(
             PaymentBookActivities.book_payment,
             after.settled() if paid else after,
             "review_resolved",
@@ -278,7 +312,11 @@ class PaymentUndo:
             entry=booking.settle_by_hand(payment) if paid else None,
             operations=tuple(operation.after(known, error=error) for operation in self._under_way()),
         )
+        if await self.was_overtaken(outcome):
+            return False
+        require_booked(outcome)
         self.saga.forget()
+        return True
 
 
 def _require_reversed(gateway: str, result: GatewayResult) -> None:

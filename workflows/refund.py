@@ -7,6 +7,7 @@ Invariants
 - Once the gateway may have been asked, a refund only goes forward or to a person: money that may have left is never
   released. So the work is shielded, and a cancellation in Temporal has no effect on it.
 - What is reserved is released only after a definite no.
+- A step that meets what a lost run had written in its place takes over that run's row.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from domain.ledger.entries import JournalEntry
 from domain.money import Money
 from domain.payments import booking, explain
 from domain.payments.payment import PaymentKind
-from domain.payments.record import Operation, RecordOutcome, TimelineEvent
+from domain.payments.record import OVERTAKEN, Operation, RecordOutcome, TimelineEvent
 from domain.payments.refund import REFUND_TRANSITIONS, Refund, RefundAction, RefundStatus
 from domain.payments.status import OperationAction, OperationKind
 from workflows.gateway_call import GatewayCall
@@ -63,6 +64,9 @@ class RefundWorkflow:
         if not await self._open():
             return
         while not self._refund.status.is_final:
+            if self._refund.status is RefundStatus.NEEDS_REVIEW:  # an earlier run had sent it to a person
+                await self._review(self._refund.failure_message or "")
+                continue
             try:
                 await self._give_back()
             except SAGA_FAILURES as failure:
@@ -86,6 +90,8 @@ class RefundWorkflow:
             opening=True,
         )
         self._may_be_first = outcome.is_new
+        if await self._was_overtaken(outcome):
+            return True
         if not outcome.booked:
             code = explain.refusal_code(outcome)
             message = outcome.detail or explain.decline(code)
@@ -138,8 +144,7 @@ class RefundWorkflow:
             entry=booking.book_refund(self._payment, self._refund.id),
             operations=operations,
         )
-        if not outcome.booked:
-            raise ApplicationError(f"The ledger refused the booking: {outcome.result}.", non_retryable=True)
+        await self._require_booked(outcome, "booking")
 
     async def _fail(self, code: str, message: str) -> None:
         outcome = await self._write(
@@ -149,8 +154,7 @@ class RefundWorkflow:
             entry=booking.release_refund(self._payment, self._refund.id),
             operations=(self._operation.after(OperationAction.FAIL, error=code),),
         )
-        if not outcome.booked:
-            raise ApplicationError(f"The ledger refused the release: {outcome.result}.", non_retryable=True)
+        await self._require_booked(outcome, "release")
 
     async def _note_unknown(self, reason: str) -> None:
         self._show(f"asking {self._payment.gateway} what became of the refund")
@@ -164,7 +168,8 @@ class RefundWorkflow:
     async def _review(self, reason: str) -> None:
         if self._refund.status is not RefundStatus.NEEDS_REVIEW:
             moved = self._refund.moved(RefundAction.REVIEW, "outcome_unknown", reason)
-            await self._write(moved, "refund_needs_review", f"A person must look: {reason}")
+            outcome = await self._write(moved, "refund_needs_review", f"A person must look: {reason}")
+            await self._was_overtaken(outcome)
         workflow.upsert_search_attributes([NEEDS_REVIEW.value_set(True)])
         while self._refund.status is RefundStatus.NEEDS_REVIEW:
             self._settled = True
@@ -183,7 +188,8 @@ class RefundWorkflow:
         match answer:
             case RetryReview(actor=actor, note=note):
                 retried = self._refund.moved(RefundAction.RETRY)
-                await self._write(retried, "refund_retried", f"Tried again by {actor}. {note}".strip())
+                outcome = await self._write(retried, "refund_retried", f"Tried again by {actor}. {note}".strip())
+                await self._was_overtaken(outcome)
             case ResolveRefund(actor=actor, succeeded=True, note=note):
                 await self._resolve(
                     RefundAction.SUCCEED, booking.book_refund(self._payment, self._refund.id), actor, note
@@ -198,10 +204,28 @@ class RefundWorkflow:
         outcome = await self._write(
             ended, "refund_resolved", f"Resolved as {ended.status} by {actor}: {note}", entry=entry
         )
-        if not outcome.booked:
-            raise ApplicationError(f"The ledger refused the booking: {outcome.result}.", non_retryable=True)
+        await self._require_booked(outcome, "booking")
 
     # Records
+
+    async def _require_booked(self, outcome: RecordOutcome, what: str) -> None:
+        if not await self._was_overtaken(outcome) and not outcome.booked:
+            raise ApplicationError(f"The ledger refused the {what}: {outcome.result}.", non_retryable=True)
+
+    async def _was_overtaken(self, outcome: RecordOutcome) -> bool:
+        """Tell whether a run that was lost had written more, or another step in place of this one; then its row is taken over."""
+        if outcome.result != OVERTAKEN:
+            return False
+        written = await workflow.execute_local_activity_method(
+            PaymentBookActivities.read_refund,
+            args=[self._refund.tenant_id, self._refund.id],
+            start_to_close_timeout=BOOK_TIMEOUT,
+            retry_policy=BOOK_RETRY,
+            summary="Read the refund as it is written",
+        )
+        self._refund = written or self._refund
+        self._publish()
+        return True
 
     async def _write(
         self,
@@ -232,9 +256,12 @@ class RefundWorkflow:
         )
         if outcome.booked:
             self._refund = after
-            if after.status is not RefundStatus.PENDING:
-                workflow.upsert_search_attributes([PAYMENT_STATUS.value_set(f"refund_{after.status}")])
+            self._publish()
         return outcome
+
+    def _publish(self) -> None:
+        if self._refund.status is not RefundStatus.PENDING:
+            workflow.upsert_search_attributes([PAYMENT_STATUS.value_set(f"refund_{self._refund.status}")])
 
     def _show(self, step: str) -> None:
         self._step = step

@@ -41,8 +41,9 @@ class Payment:
 
     `debit_account` pays and `credit_account` is paid; for a card the debit account is the gateway's clearing account.
     `attempt` numbers the tries to authorize, `captures` the captures begun; both are part of effect keys. While a capture is
-    under way, `pending_capture_minor` is its amount. `trace_id` is the trace of the call that created it. `commands` are the ids
-    of the clients' commands that captured or confirmed: whoever meets one of them again knows that it was carried out.
+    under way, `pending_capture_minor` is its amount and `pending_capture_final` says whether it gives up the rest. `trace_id` is
+    the trace of the call that created it. `commands` are the ids of the clients' commands that captured or confirmed: whoever
+    meets one of them again knows that it was carried out.
     """
 
     tenant_id: str
@@ -64,6 +65,7 @@ class Payment:
     attempt: int = 0
     captures: int = 0
     pending_capture_minor: int = 0
+    pending_capture_final: bool = False
     amount_authorized_minor: int = 0
     amount_captured_minor: int = 0
     gateway_reference: str | None = None
@@ -130,8 +132,11 @@ class Payment:
             expires_at=expires_at,
         )
 
-    def begin_capture(self, amount_minor: int) -> Payment:
-        """Number a capture of `amount_minor`. Raises IllegalTransition or InvalidAmount (zero, or more than is left)."""
+    def begin_capture(self, amount_minor: int, *, final: bool = False) -> Payment:
+        """Number a capture of `amount_minor`; `final` gives up what it leaves.
+
+        Raises IllegalTransition or InvalidAmount (zero, or more than is left).
+        """
         if self.status is not PaymentStatus.REQUIRES_CAPTURE:
             raise IllegalTransition("payment", self.status, "capture")
         if not 0 < amount_minor <= self.amount_capturable_minor:
@@ -142,7 +147,13 @@ class Payment:
             )
         if self.captures >= MAX_CAPTURES:
             raise IllegalTransition("payment", f"captured {MAX_CAPTURES} times already", "capture")
-        return replace(self, captures=self.captures + 1, pending_capture_minor=amount_minor, version=self.version + 1)
+        return replace(
+            self,
+            captures=self.captures + 1,
+            pending_capture_minor=amount_minor,
+            pending_capture_final=final or amount_minor == self.amount_capturable_minor,
+            version=self.version + 1,
+        )
 
     def captured(self, amount_minor: int, *, final: bool, gateway_reference: str | None = None) -> Payment:
         """Add a capture of `amount_minor`; `final` gives up the rest of the authorization."""
@@ -156,6 +167,7 @@ class Payment:
             self._move(action),
             amount_captured_minor=total,
             pending_capture_minor=0,
+            pending_capture_final=False,
             amount_authorized_minor=max(self.amount_authorized_minor, total),
             gateway_reference=gateway_reference or self.gateway_reference,
             challenge_id=None,
@@ -182,7 +194,14 @@ class Payment:
     def _closed(self, action: PaymentAction, code: str, message: str) -> Payment:
         partly = self.amount_captured_minor > 0
         moved = self._move(PaymentAction.CLOSE_PARTIAL if partly else action)
-        return replace(moved, failure_code=code, failure_message=message, challenge_id=None, pending_capture_minor=0)
+        return replace(
+            moved,
+            failure_code=code,
+            failure_message=message,
+            challenge_id=None,
+            pending_capture_minor=0,
+            pending_capture_final=False,
+        )
 
     def under_review(self, reason: str) -> Payment:
         """A person must decide: `reason` says what could not be undone."""

@@ -67,22 +67,28 @@ class TimelineEvent:
 
 @dataclass(frozen=True, slots=True)
 class PaymentRecord:
-    """One atomic step. `check_limits` on the first: the limits are checked, and refuse the whole record."""
+    """One atomic step. `check_limits` on the first: the limits are checked, and refuse the whole record.
+
+    `moves` says that it changes the payment: then it is written only while the row is behind it. A note leaves the row as it is.
+    """
 
     payment: Payment
     events: tuple[TimelineEvent, ...]
     entry: JournalEntry | None = None
     operations: tuple[Operation, ...] = ()
     check_limits: bool = False
+    moves: bool = True
 
 
 LIMIT_EXCEEDED = "limit_exceeded"
-"""The one result a record can have beside the ledger's own."""
+OVERTAKEN = "overtaken"
+"""Results that a record can have beside the ledger's own. Overtaken: the row is where this step would bring it, or further, by
+other steps. Nothing was written."""
 
 
 @dataclass(frozen=True, slots=True)
 class RecordOutcome:
-    """The answer to a record: a LedgerResult name, or LIMIT_EXCEEDED; `detail` says more when it was refused."""
+    """The answer to a record: a LedgerResult name, LIMIT_EXCEEDED or OVERTAKEN; `detail` says more when it was refused."""
 
     result: str
     detail: str = ""

@@ -16,9 +16,11 @@ from psycopg.types.json import Jsonb
 from activities.payment_book_port import RefundRecord
 from domain.payments.payment import CaptureMethod, Payment, PaymentKind
 from domain.payments.record import PaymentRecord, RecordOutcome
+from domain.payments.refund import Refund
 from domain.payments.status import PaymentStatus
 from infra.postgres.group_commit import GroupCommit
 from infra.postgres.pool import Pool
+from infra.postgres.stored_payments import REFUND_COLUMNS, stored_refund
 from infra.telemetry import database_span
 
 MAX_FLUSHES = 1
@@ -29,12 +31,13 @@ _APPLY_REFUND = "SELECT result, detail FROM refund_apply(%b::jsonb)"
 PAYMENT_COLUMNS = """
     tenant_id, id, kind, amount_minor, currency, capture_method, debit_account, credit_account, created_at, status,
     gateway, payment_method, customer, description, metadata, attempts_allowed, attempt, captures,
-    pending_capture_minor, amount_authorized_minor, amount_captured_minor, gateway_reference, challenge_id,
-    failure_code, failure_message, review_reason, expires_at, trace_id, commands, version
+    pending_capture_minor, pending_capture_final, amount_authorized_minor, amount_captured_minor, gateway_reference,
+    challenge_id, failure_code, failure_message, review_reason, expires_at, trace_id, commands, version
 """
 """What `payment_from_row` takes."""
 
 _READ = f"SELECT {PAYMENT_COLUMNS} FROM payments WHERE tenant_id = %s AND id = %s"  # noqa: S608 - a constant of ours
+_READ_REFUND = f"SELECT {REFUND_COLUMNS} FROM refunds r WHERE r.tenant_id = %s AND r.id = %s"  # noqa: S608 - the same
 
 
 def _jsonb(value: object) -> Jsonb:
@@ -91,6 +94,12 @@ class PostgresPaymentBook:
         ):
             await cursor.execute(_READ, [tenant_id, payment_id])
             return await cursor.fetchone()
+
+    async def read_refund(self, tenant_id: str, refund_id: str) -> Refund | None:
+        """Return the refund's row, or None."""
+        async with self._pool.connection() as connection:
+            row = await (await connection.execute(_READ_REFUND, [tenant_id, refund_id])).fetchone()
+        return None if row is None else stored_refund(row)
 
     async def _flush(self, records: list[PaymentRecord]) -> list[RecordOutcome]:
         async with self._pool.connection() as connection:

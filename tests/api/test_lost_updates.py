@@ -22,7 +22,10 @@ from temporalio.client import (
 )
 from temporalio.service import RPCError, RPCStatusCode
 
+from domain.ids import update_id
 from tests.support.api_world import ApiWorld, new_key
+from workflows.messages import CapturePayment
+from workflows.payment import PaymentWorkflow
 
 SHORT_WAIT = {"Prefer": "wait=1"}
 
@@ -38,6 +41,18 @@ class _Forgets(OutboundInterceptor):
     async def start_workflow_update(self, input: StartWorkflowUpdateInput) -> WorkflowUpdateHandle[Any]:  # noqa: A002
         await asyncio.Event().wait()
         raise AssertionError("unreachable")
+
+
+class Ended(Interceptor):
+    """The run that took the update is not the last one, and that one has ended: to Temporal the update is unknown."""
+
+    def intercept_client(self, next: OutboundInterceptor) -> OutboundInterceptor:  # noqa: A002 - the SDK's
+        return _Ends(next)
+
+
+class _Ends(OutboundInterceptor):
+    async def start_workflow_update(self, input: StartWorkflowUpdateInput) -> WorkflowUpdateHandle[Any]:  # noqa: A002
+        raise RPCError("workflow execution already completed", RPCStatusCode.NOT_FOUND, b"")
 
 
 class Deduplicated(Interceptor):
@@ -105,6 +120,20 @@ async def test_a_lost_command_to_a_payment_that_has_ended_is_refused_for_its_sta
     with losing_updates(world):
         late = await world.post(f"{path}/cancel", headers=SHORT_WAIT)
     assert (late.status_code, late.json()["code"]) == (409, "illegal_transition"), late.text
+
+
+async def test_a_command_that_an_earlier_run_carried_out_is_answered_by_the_row_and_not_refused(
+    world: ApiWorld, payment: dict[str, Any]
+) -> None:
+    path, key = f"/v1/payments/{payment['id']}/capture", new_key()
+    handle = world.services.engine._link.client.get_workflow_handle(payment["id"])
+    await handle.execute_update(PaymentWorkflow.capture, CapturePayment(), id=update_id(key))
+    with losing_updates(world, Ended()):
+        done = await world.post(path, key=key)
+        assert (done.status_code, done.json()["amount_captured"]) == (200, 1000), done.text
+        other = await world.post(path)
+        assert (other.status_code, other.json()["code"]) == (409, "illegal_transition"), other.text
+    assert (await world.post(path, key=key)).headers["idempotent-replayed"] == "true"
 
 
 @pytest.mark.parametrize("capture_method", ["automatic", "manual"])

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from activities.payment_book_port import RefundRecord
 from domain.ledger.entries import JournalEntry, LedgerResult, TransferKind
 from domain.payments.payment import Payment
-from domain.payments.record import LIMIT_EXCEEDED, Operation, PaymentRecord, RecordOutcome, TimelineEvent
+from domain.payments.record import LIMIT_EXCEEDED, OVERTAKEN, Operation, PaymentRecord, RecordOutcome, TimelineEvent
 from domain.payments.refund import Refund, RefundStatus
 from domain.payments.status import OperationStatus
 
@@ -55,14 +55,16 @@ class FakePaymentBook:
     async def record(self, record: PaymentRecord) -> RecordOutcome:
         step = record.entry.key.split(":")[1] if record.entry else record.events[0].name
         self._stumble(step)
-        if record.check_limits and record.payment.amount_minor > self.max_amount_minor:
+        known = self.payments.get(record.payment.id)
+        if record.moves and known is not None and known.version >= record.payment.version:
+            return RecordOutcome(LedgerResult.EXISTS if record.events[0].key in self.events else OVERTAKEN)
+        if record.check_limits and known is None and record.payment.amount_minor > self.max_amount_minor:
             return RecordOutcome(LIMIT_EXCEEDED, "too much")
         result = self._book(record.entry, step)
         if record.entry is None and record.events[0].key in self.events:
             result = LedgerResult.EXISTS
         if result not in ("created", "exists"):
             return RecordOutcome(result)
-        known = self.payments.get(record.payment.id)
         if known is None or known.version < record.payment.version:
             self.payments[record.payment.id] = record.payment
         self._note(record)
@@ -72,7 +74,12 @@ class FakePaymentBook:
         refund = record.refund
         step = record.events[0].name
         self._stumble(step)
-        if record.open and refund.id not in self.refunds:
+        known = self.refunds.get(refund.id)
+        if known is not None and (
+            known.version > refund.version or (known.version == refund.version and known.status is not refund.status)
+        ):
+            return RecordOutcome(OVERTAKEN)
+        if record.open and known is None:
             reserved = sum(
                 r.amount_minor
                 for r in self.refunds.values()
@@ -82,12 +89,16 @@ class FakePaymentBook:
                 return RecordOutcome("refund_exceeds_captured", "too much")
         result = self._book(record.entry, f"refund_{record.entry.key.split(':')[1]}" if record.entry else "")
         if result in ("created", "exists"):
-            self.refunds[refund.id] = refund
+            if known is None or known.version < refund.version:
+                self.refunds[refund.id] = refund
             self._note(record)
         return RecordOutcome(result)
 
     async def read(self, tenant_id: str, payment_id: str) -> Payment | None:
         return self.payments.get(payment_id)
+
+    async def read_refund(self, tenant_id: str, refund_id: str) -> Refund | None:
+        return self.refunds.get(refund_id)
 
     def _note(self, record: PaymentRecord | RefundRecord) -> None:
         for operation in record.operations:

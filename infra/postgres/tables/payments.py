@@ -61,6 +61,7 @@ class PaymentRow(SQLModel, table=True):
     attempt: int
     captures: int
     pending_capture_minor: int = Field(sa_type=sa.BigInteger)
+    pending_capture_final: bool = Field(sa_column_kwargs={"server_default": sa.text("false")})
     amount_authorized_minor: int = Field(sa_type=sa.BigInteger)
     amount_captured_minor: int = Field(sa_type=sa.BigInteger)
     amount_refunded_minor: int = Field(sa_type=sa.BigInteger, sa_column_kwargs=_ZERO)

@@ -106,6 +106,63 @@ async def test_an_older_version_never_overwrites_a_newer_row(book: PostgresPayme
     assert await book.read("default", payment.id) == newer
 
 
+async def test_a_step_that_the_row_has_moved_past_writes_nothing_not_even_its_entry(
+    book: PostgresPaymentBook, accounts: PostgresLedger, pool: Pool
+) -> None:
+    """A run that was lost had been refused; the one that does it again would be let through by now."""
+    trying, first = reserved(card_payment(amount_minor=100_000_001))
+    assert (await book.record(first)).result == "limit_exceeded"
+    failed = trying.failed("limit_exceeded", "too much")
+    assert (await book.record(record(failed, "refused"))).result == "created"
+    paid = record(trying.captured(trying.amount_minor, final=True), "transferred", booking.transfer(trying))
+    assert [(await book.record(again)).result for again in (first, paid)] == ["overtaken", "overtaken"]
+    assert (await book.record(record(failed, "refused"))).result == "exists"
+    assert await book.read("default", trying.id) == failed
+    assert await balances(accounts, "merchant") == (0, 0, 0, 0)
+    assert await count(pool, "payment_events") == 1
+
+
+async def test_a_note_is_written_wherever_the_row_stands(
+    book: PostgresPaymentBook, accounts: PostgresLedger, pool: Pool
+) -> None:
+    trying, first = reserved(card_payment())
+    await book.record(first)
+    further = trying.failed("x", "x")
+    await book.record(record(further, "failed"))
+    note = replace(record(trying, "released", booking.release(trying)), moves=False)
+    assert [(await book.record(note)).result for _ in range(2)] == ["created", "exists"]
+    assert await book.read("default", trying.id) == further
+    assert await balances(accounts, "merchant") == (0, 0, 0, 0)
+
+
+@pytest.mark.parametrize("books", [1, 2])
+async def test_of_two_runs_that_write_the_same_version_at_once_one_writes_and_the_other_is_overtaken(
+    book: PostgresPaymentBook, accounts: PostgresLedger, pool: Pool, books: int
+) -> None:
+    """In one flush or in two at the same time; a flush that must be taken back is tried again, as the activity is."""
+
+    async def write(through: PostgresPaymentBook, step: PaymentRecord) -> str:
+        while True:
+            try:
+                return (await through.record(step)).result
+            except psycopg.errors.SerializationFailure:
+                continue
+
+    posted = 0
+    async with PostgresPaymentBook(pool) as second:
+        for _ in range(20):
+            trying = wallet_payment(amount_minor=100).confirm()
+            paid = record(trying.captured(100, final=True), "transferred", booking.transfer(trying))
+            refused = record(trying.failed("insufficient_funds", "no"), "refused")
+            answers = await asyncio.gather(write(book, paid), write(second if books == 2 else book, refused))
+            row = await book.read("default", trying.id)
+            assert row is not None
+            won = row.status is PaymentStatus.SUCCEEDED
+            assert answers == (["created", "overtaken"] if won else ["overtaken", "created"])
+            posted += 100 if won else 0
+            assert (await balances(accounts, "merchant"))[3] == posted
+
+
 async def test_a_payment_over_the_limit_writes_nothing(book: PostgresPaymentBook, pool: Pool) -> None:
     _, first = reserved(card_payment(amount_minor=100_000_001))
     outcome = await book.record(first)
@@ -146,8 +203,8 @@ async def test_an_operation_that_ended_is_not_reopened(book: PostgresPaymentBook
     pending = Operation(f"{trying.id}:authorize:1", trying.id, OperationKind.AUTHORIZE, 2933)
     done = pending.after(OperationAction.SUCCEED, "auth_1")
     await book.record(replace(first, operations=(pending,)))
-    await book.record(replace(record(trying, "done"), operations=(done,)))
-    await book.record(replace(record(trying, "again"), operations=(pending,)))
+    await book.record(replace(record(trying, "done"), operations=(done,), moves=False))
+    await book.record(replace(record(trying, "again"), operations=(pending,), moves=False))
     async with pool.connection() as connection:
         row = await (await connection.execute("SELECT status, gateway_reference FROM payment_operations")).fetchone()
     assert row == ("succeeded", "auth_1")
@@ -174,6 +231,7 @@ async def test_the_application_cannot_write_a_payment_but_through_its_function(p
             await connection.execute("UPDATE payments SET status = 'succeeded'")
         for call in (
             "payment_write('[]', '{}')",
+            "payment_overtaken('[]')",
             "payment_check_limits('[]')",
             "payment_give_back_customer_day('{}')",
             "payment_take_customer_day('default', 'c', 'USD', '2026-01-01', -1, 1)",

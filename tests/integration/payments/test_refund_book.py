@@ -130,3 +130,18 @@ async def test_a_later_step_of_a_refund_needs_no_room(book: PostgresPaymentBook,
     reviewed = replace(first, refund=first.refund.moved(RefundAction.REVIEW), entry=None, open=False)
     assert (await book.record_refund(reviewed)).result == "created"
     assert await refund_columns(pool, payment) == (0, 2933)
+
+
+async def test_a_step_that_the_refund_has_moved_past_writes_nothing_not_even_its_entry(
+    book: PostgresPaymentBook, accounts: PostgresLedger, pool: Pool
+) -> None:
+    """A run that was lost had been refused; the one that does it again would be let through by now."""
+    payment = await paid(book)
+    first = opening(payment, 1, 1000)
+    failed = ending(payment, first, RefundAction.FAIL)
+    assert (await book.record_refund(replace(failed, entry=None))).result == "created"
+    booked = ending(payment, first, RefundAction.SUCCEED)
+    assert [(await book.record_refund(again)).result for again in (first, booked)] == ["overtaken", "overtaken"]
+    assert await book.read_refund("default", first.refund.id) == failed.refund
+    assert await refund_columns(pool, payment) == (0, 0)
+    assert await balances(accounts, "merchant") == (0, 0, 0, 2933)

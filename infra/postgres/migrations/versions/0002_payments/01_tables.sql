@@ -21,6 +21,7 @@ CREATE TABLE payments (
     attempt                 integer     NOT NULL,
     captures                integer     NOT NULL,
     pending_capture_minor   bigint      NOT NULL CHECK (pending_capture_minor >= 0),
+    pending_capture_final   boolean     NOT NULL DEFAULT false,
     amount_authorized_minor bigint      NOT NULL CHECK (amount_authorized_minor BETWEEN 0 AND amount_minor),
     amount_captured_minor   bigint      NOT NULL CHECK (amount_captured_minor BETWEEN 0 AND amount_minor),
     amount_refunded_minor   bigint      NOT NULL DEFAULT 0,

@@ -61,22 +61,24 @@ CREATE FUNCTION payment_give_back_customer_day(p_payment jsonb) RETURNS void LAN
 $$;
 
 -- Writes the rows of those records whose result (by place from 1) is `created` or `exists`: payments, operations, timelines.
--- A row never goes back to an older version. Returns the places of records that had an event to add: the others were written before.
+-- A row never goes back to an older version: where one that moves would, the whole is taken back. Returns the places of records that
+-- had an event to add: the others were written before.
 CREATE FUNCTION payment_write(p_records jsonb, p_results text[]) RETURNS int[] LANGUAGE plpgsql AS $$
 DECLARE
-    v_new int[];
+    v_new   int[];
+    v_moved bigint;
 BEGIN
     INSERT INTO payments AS old (
         tenant_id, id, kind, status, amount_minor, currency, capture_method, debit_account, credit_account, gateway,
         payment_method, customer, description, metadata, attempts_allowed, attempt, captures, pending_capture_minor,
-        amount_authorized_minor, amount_captured_minor, gateway_reference, challenge_id, failure_code, failure_message,
-        review_reason, expires_at, trace_id, commands, version, created_at)
+        pending_capture_final, amount_authorized_minor, amount_captured_minor, gateway_reference, challenge_id, failure_code,
+        failure_message, review_reason, expires_at, trace_id, commands, version, created_at)
     SELECT DISTINCT ON (p.tenant_id, p.id)
         p.tenant_id, p.id, p.kind, p.status, p.amount_minor, p.currency, p.capture_method, p.debit_account,
         p.credit_account, p.gateway, p.payment_method, p.customer, p.description, p.metadata, p.attempts_allowed, p.attempt,
-        p.captures, p.pending_capture_minor, p.amount_authorized_minor, p.amount_captured_minor, p.gateway_reference,
-        p.challenge_id, p.failure_code, p.failure_message, p.review_reason, p.expires_at, p.trace_id, p.commands, p.version,
-        p.created_at
+        p.captures, p.pending_capture_minor, coalesce(p.pending_capture_final, false), p.amount_authorized_minor,
+        p.amount_captured_minor, p.gateway_reference, p.challenge_id, p.failure_code, p.failure_message, p.review_reason,
+        p.expires_at, p.trace_id, p.commands, p.version, p.created_at
     FROM jsonb_array_elements(p_records) WITH ORDINALITY AS r (record, n),
          jsonb_populate_record(NULL::payments, r.record -> 'payment') AS p
     WHERE p_results[r.n] IN ('created', 'exists')
@@ -84,12 +86,18 @@ BEGIN
     ON CONFLICT (tenant_id, id) DO UPDATE SET
         status = excluded.status, debit_account = excluded.debit_account, payment_method = excluded.payment_method,
         attempt = excluded.attempt, captures = excluded.captures, pending_capture_minor = excluded.pending_capture_minor,
-        amount_authorized_minor = excluded.amount_authorized_minor, amount_captured_minor = excluded.amount_captured_minor,
+        pending_capture_final = excluded.pending_capture_final, amount_authorized_minor = excluded.amount_authorized_minor, amount_captured_minor = excluded.amount_captured_minor,
         gateway_reference = excluded.gateway_reference, challenge_id = excluded.challenge_id,
         failure_code = excluded.failure_code, failure_message = excluded.failure_message,
         review_reason = excluded.review_reason, expires_at = excluded.expires_at, commands = excluded.commands,
         version = excluded.version, updated_at = now()
         WHERE old.version < excluded.version;
+    GET DIAGNOSTICS v_moved = ROW_COUNT;
+    IF v_moved < (SELECT count(*) FROM jsonb_array_elements(p_records) WITH ORDINALITY AS r (record, n)
+                  WHERE p_results[r.n] IN ('created', 'exists') AND (r.record ->> 'moves')::boolean) THEN
+        RAISE EXCEPTION 'Two runs of one payment wrote at the same time.'
+            USING ERRCODE = 'serialization_failure', HINT = 'Write the records again: by then each sees what the other wrote.';
+    END IF;
 
     INSERT INTO payment_operations AS old (
         tenant_id, key, payment_id, owner_id, kind, status, amount_minor, gateway_reference, error_code)
@@ -127,14 +135,40 @@ BEGIN
     RETURN coalesce(v_new, '{}');
 END $$;
 
+-- Finds the records that move a payment to where its row is already, or has been: nothing of them is written, so that a run that was
+-- lost and one that does its steps again, or others, never both move money. Answers by places from 1: `exists` when this very
+-- step was written, else `overtaken`.
+CREATE FUNCTION payment_overtaken(p_records jsonb) RETURNS text[] LANGUAGE plpgsql AS $$
+DECLARE
+    v_answers text[] := '{}';
+    r         record;
+BEGIN
+    FOR r IN
+        SELECT t.n::int AS n, (
+                   SELECT e.key FROM payment_events e
+                   WHERE e.tenant_id = p.tenant_id AND e.payment_id = p.id AND e.key = t.record -> 'events' -> 0 ->> 'key'
+                   LIMIT 1) IS NOT NULL AS written
+        FROM jsonb_array_elements(p_records) WITH ORDINALITY AS t (record, n)
+             CROSS JOIN LATERAL jsonb_to_record(t.record -> 'payment') AS p (tenant_id text, id text, version int)
+             CROSS JOIN LATERAL (
+                 SELECT q.version FROM payments q WHERE q.tenant_id = p.tenant_id AND q.id = p.id LIMIT 1
+             ) AS old
+        WHERE (t.record ->> 'moves')::boolean AND old.version >= p.version
+    LOOP
+        v_answers[r.n] := CASE WHEN r.written THEN 'exists' ELSE 'overtaken' END;
+    END LOOP;
+    RETURN v_answers;
+END $$;
+
 -- Applies many records of many payments in one round trip, each whole or not at all, and answers in their order.
--- A record: {payment, events: [], entry: null or a ledger entry, operations: [], check_limits: bool}.
+-- A record: {payment, events: [], entry: null or a ledger entry, operations: [], check_limits: bool, moves: bool}.
 CREATE FUNCTION payment_apply(p_records jsonb) RETURNS TABLE (ordinal int, result text, detail text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 SET enable_seqscan = off SET plan_cache_mode = force_generic_plan SET jit = off AS $$
 DECLARE
     v_count    int := jsonb_array_length(p_records);
     v_results  text[] := array_fill('created'::text, ARRAY[v_count]);
+    v_known    text[] := payment_overtaken(p_records);
     v_refusals text[] := '{}';
     v_taken    int[] := '{}';
     v_entries  jsonb;
@@ -149,7 +183,7 @@ BEGIN
     SELECT jsonb_agg(t.record -> 'entry' ORDER BY t.n), array_agg(t.n::int ORDER BY t.n)
     INTO v_entries, v_places
     FROM jsonb_array_elements(p_records) WITH ORDINALITY AS t (record, n)
-    WHERE jsonb_typeof(t.record -> 'entry') = 'object' AND v_refusals[t.n] IS NULL;
+    WHERE jsonb_typeof(t.record -> 'entry') = 'object' AND v_refusals[t.n] IS NULL AND v_known[t.n] IS NULL;
 
     IF v_entries IS NOT NULL THEN
         FOR r IN
@@ -161,6 +195,8 @@ BEGIN
     FOR v_place IN 1 .. v_count LOOP
         IF v_refusals[v_place] IS NOT NULL THEN
             v_results[v_place] := 'limit_exceeded';
+        ELSIF v_known[v_place] IS NOT NULL THEN
+            v_results[v_place] := 'overtaken';
         ELSIF v_place = ANY (v_taken) AND v_results[v_place] NOT IN ('created', 'exists') THEN
             PERFORM payment_give_back_customer_day(p_records -> (v_place - 1) -> 'payment');
         END IF;
@@ -169,20 +205,21 @@ BEGIN
     v_new := payment_write(p_records, v_results);
     RETURN QUERY
     SELECT n - 1,
-           CASE WHEN v_results[n] = 'created' AND n <> ALL (v_new) THEN 'exists' ELSE v_results[n] END,
+           CASE WHEN v_results[n] = 'created' AND n <> ALL (v_new) THEN 'exists' ELSE coalesce(v_known[n], v_results[n]) END,
            coalesce(v_refusals[n], '')
     FROM generate_series(1, v_count) AS n;
 END $$;
 
 -- Applies one step of one refund. With `open`, what may be refunded is checked against what was captured. Refunds of one payment
 -- take turns by an advisory lock and not by its row, so that everybody locks accounts before rows and nobody deadlocks.
--- A record: {refund, events: [], entry, operations: [], open: bool}.
+-- A record: {refund, events: [], entry, operations: [], open: bool}. One that the row has moved past is answered `overtaken`.
 CREATE FUNCTION refund_apply(p_record jsonb) RETURNS TABLE (result text, detail text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 SET enable_seqscan = off SET plan_cache_mode = force_generic_plan SET jit = off AS $$
 DECLARE
     v_refund  refunds := jsonb_populate_record(NULL::refunds, p_record -> 'refund');
     v_payment payments;
+    v_written refunds;
     v_answer  text := 'created';
 BEGIN
     PERFORM pg_advisory_xact_lock(hashtextextended(v_refund.tenant_id || '/' || v_refund.payment_id, 0));
@@ -191,8 +228,14 @@ BEGIN
         RETURN QUERY SELECT 'payment_not_found', format('No payment %s.', v_refund.payment_id);
         RETURN;
     END IF;
-    IF (p_record ->> 'open')::boolean
-        AND NOT EXISTS (SELECT FROM refunds o WHERE o.tenant_id = v_refund.tenant_id AND o.id = v_refund.id)
+    SELECT * INTO v_written FROM refunds o WHERE o.tenant_id = v_refund.tenant_id AND o.id = v_refund.id;
+    IF v_written.version > v_refund.version
+        OR (v_written.version = v_refund.version AND v_written.status <> v_refund.status)
+    THEN
+        RETURN QUERY SELECT 'overtaken', '';
+        RETURN;
+    END IF;
+    IF (p_record ->> 'open')::boolean AND v_written.id IS NULL
         AND v_payment.amount_refunded_minor + v_payment.amount_refunding_minor + v_refund.amount_minor
             > v_payment.amount_captured_minor
     THEN
