@@ -113,15 +113,19 @@ async def test_equal_batches_sent_at_once_are_booked_once_in_whatever_order(
 async def test_the_same_keys_for_different_accounts_at_once_make_one_winner_each(
     open_wallets: PostgresLedger, database: Database
 ) -> None:
-    async def caller(number: int) -> list[LedgerResult]:
-        keys = [f"e{n}" for n in range(50)]
+    """No account stands between these batches, so they are long, and meet at their keys alone."""
+
+    async def caller(number: int, round_: int) -> list[LedgerResult]:
+        keys = [f"e{round_}-{n}" for n in range(1_000)]
         random.Random(number).shuffle(keys)
         batch = [entry(key, f"w{2 * number}", f"w{2 * number + 1}") for key in keys]
         return [outcome.result for outcome in await open_wallets.apply(batch)]
 
-    results = [result for results in await asyncio.gather(*map(caller, range(10))) for result in results]
-    assert results.count(R.CREATED) == 50
-    assert results.count(R.EXISTS_WITH_DIFFERENT_CONTENT) == 450
+    for round_ in range(4):
+        answers = await asyncio.gather(*(caller(number, round_) for number in range(10)))
+        results = [result for results in answers for result in results]
+        assert results.count(R.CREATED) == 1_000
+        assert results.count(R.EXISTS_WITH_DIFFERENT_CONTENT) == 9_000
     assert proved(database)
 
 
