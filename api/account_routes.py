@@ -187,17 +187,32 @@ async def list_entries(
     operation_id="close_account",
     summary="Close an account",
     response_model=AccountView,
-    responses={**answers(200, "The account, closed."), **problems_of(*READ_PROBLEMS, problems.ILLEGAL_TRANSITION)},
+    responses={
+        **answers(200, "The account, closed."),
+        **problems_of(*READ_PROBLEMS, problems.ILLEGAL_TRANSITION, problems.ACCOUNT_NOT_EMPTY),
+    },
     openapi_extra=described(),
 )
 async def close_account(request: Request, account_id: str) -> Response:
-    """Close an account: it takes no new payments, and still settles the holds it has. Safe to repeat."""
+    """Close an account for good: it takes no new payments. One with a balance or holds is refused (409). Safe to repeat."""
     services = services_of(request)
     tenant_id = await services.authenticator.tenant_of(request)
     stored = await _find(services, tenant_id, account_id)
     if stored.account.purpose == GATEWAY_PURPOSE:
         raise Problem(problems.ILLEGAL_TRANSITION, "The account of a gateway cannot be closed.")
-    await services.ledger.close_account(tenant_id, account_id)
+    result = await services.ledger.close_account(tenant_id, account_id, only_if_empty=True)
+    if result is AccountResult.ACCOUNT_NOT_EMPTY:
+        raise await _not_empty(services, stored.account)
     services.directory.forget(tenant_id, account_id)
     stored = await _find(services, tenant_id, account_id)
     return Response(to_json(account_view(stored)), media_type="application/json")
+
+
+async def _not_empty(services: Services, account: Account) -> Problem:
+    """Say what is left in an account; read after the refusal, so it may have changed since."""
+    balances = (await services.ledger.balances(account.tenant_id, [account.id]))[account.id]
+    return Problem(
+        problems.ACCOUNT_NOT_EMPTY,
+        f"Account {account.id} has a balance of {balances.posted(account.normal_side)}, and holds of "
+        f"{balances.credits_pending} coming in and {balances.debits_pending} going out (minor units of {account.currency}).",
+    )

@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field
 
 from api import problems
 from api.body import MAX_DEPTH
+from api.identifiers import ACTOR_HEADER
 from api.problems import MEDIA_TYPE, RETRY_AFTER_S, ProblemType
 from infra.postgres.idempotency import MAX_KEY_LENGTH
 
@@ -130,7 +131,7 @@ _PREFER: Document = {
     "example": "wait=5",
 }
 ACTOR: Document = {
-    "name": "Actor",
+    "name": ACTOR_HEADER,
     "in": "header",
     "required": True,
     "description": "Who decides, for the timeline: a name or an id.",
@@ -140,7 +141,6 @@ ACTOR: Document = {
 
 LOAN_ACTOR: Document = {
     **ACTOR,
-    "name": "Clearhold-Actor",
     "description": "Which of the lender's people acts: a name or an id. Whoever approves a proposal must be another one than "
     "whoever made it.",
 }

@@ -18,13 +18,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import problems
 from api.body import refuse_card_numbers
+from api.identifiers import ACTOR_HEADER
 from api.in_flight import InFlight
 from api.metrics import RequestMetrics
 from api.problems import Problem
 
 _TRACEPARENT = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 _NO_TRACE = b"0" * 32
-_SCREENED_HEADERS = frozenset({b"idempotency-key", b"actor", b"clearhold-actor", b"prefer"})
+_SCREENED_HEADERS = frozenset({b"idempotency-key", ACTOR_HEADER.lower().encode(), b"prefer"})
 """The headers that handlers read, but for the API key, of which only a digest is kept."""
 _GUARD = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
 """What an answer says unless it says otherwise itself."""

@@ -20,6 +20,8 @@ _OURS = {
     "test clock": re.compile(r"clk_[a-z0-9]{1,60}"),
     "account": re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}"),
 }
+ACTOR_HEADER = "Clearhold-Actor"
+"""Names whoever acts for the operator or the lender, until there is authentication of people."""
 _ACTOR = re.compile(r"[!-~](?:[ -~]{0,98}[!-~])?")
 
 
@@ -30,10 +32,10 @@ def require_id(kind: str, resource_id: str) -> str:
     return resource_id
 
 
-def actor_of(request: Request, header: str = "Actor") -> str:
-    """Return who decides. Raises Problem 422 when the header is missing or no short visible text."""
-    actors = request.headers.getlist(header)
+def actor_of(request: Request) -> str:
+    """Return who decides, by `ACTOR_HEADER`. Raises Problem 422 when the header is missing or no short visible text."""
+    actors = request.headers.getlist(ACTOR_HEADER)
     if len(actors) != 1 or _ACTOR.fullmatch(actors[0]) is None:
-        rule = f"Say who decides in one header `{header}`: 1 to 100 visible ASCII characters."
-        raise Problem(problems.VALIDATION_FAILED, rule, errors=[FieldError(f"/header/{header}", rule)])
+        rule = f"Say who decides in one header `{ACTOR_HEADER}`: 1 to 100 visible ASCII characters."
+        raise Problem(problems.VALIDATION_FAILED, rule, errors=[FieldError(f"/header/{ACTOR_HEADER}", rule)])
     return actors[0]

@@ -17,8 +17,6 @@ from api.loan_views import LoanView
 from api.money_call import MoneyCall, receive
 from api.problems import ProblemType
 
-ACTOR_HEADER = "Clearhold-Actor"
-
 LOAN_PROBLEMS = (*COMMAND_PROBLEMS, LOAN_INTERRUPTED, LEDGER_REFUSED)
 """What every command to a loan can be answered with."""
 
@@ -42,4 +40,4 @@ def command_described(
 async def receive_from_person(request: Request, *, optional_body: bool = False) -> tuple[MoneyCall, str]:
     """Authenticate and read a call, and return it with who makes it. Raises Problem as `receive`, and 422 without a name."""
     call = await receive(request, optional_body=optional_body)
-    return call, actor_of(request, ACTOR_HEADER)
+    return call, actor_of(request)

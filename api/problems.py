@@ -217,6 +217,13 @@ ACCOUNT_CLOSED = declare(
     "A closed account takes no new payments.",
     "Use an open account.",
 )
+ACCOUNT_NOT_EMPTY = declare(
+    "account_not_empty",
+    409,
+    "The account still has money",
+    "An account with a balance or with holds stays open: what is left could neither be paid out nor refunded afterwards.",
+    "Pay out or refund its balance, let its holds be captured, released or expire, and close it then.",
+)
 ACCOUNTS_MUST_DIFFER = declare(
     "accounts_must_differ",
     422,

@@ -34,6 +34,8 @@ class AccountResult(StrEnum):
     TENANT_NOT_FOUND = "tenant_not_found"
     CLOSED = "closed"
     ALREADY_CLOSED = "already_closed"
+    ACCOUNT_NOT_EMPTY = "account_not_empty"
+    """It has a balance or live holds, and was to be closed only without."""
     ACCOUNT_NOT_FOUND = "account_not_found"
 
 

@@ -35,7 +35,7 @@ _MALFORMED = EntryOutcome(LedgerResult.ENTRY_IS_MALFORMED)
 # Nearly all entries are created, so only the others are sent back.
 _APPLY = "SELECT ordinal, result, failed_transfer FROM ledger_apply(%s::jsonb) WHERE result <> 'created'"
 _OPEN = "SELECT result FROM ledger_open_accounts(%s::jsonb) ORDER BY ordinal"
-_CLOSE = "SELECT ledger_close_account(%s, %s)"
+_CLOSE = "SELECT ledger_close_account(%s, %s, %s)"
 _EXPIRE = "SELECT ledger_expire_due(%s)"
 _BALANCES = """
     SELECT account, debits_pending, debits_posted, credits_pending, credits_posted
@@ -109,10 +109,13 @@ class PostgresLedger:
             cursor = await connection.execute(_OPEN, [to_json(accounts)])
             return [AccountResult(result) for (result,) in await cursor.fetchall()]
 
-    async def close_account(self, tenant_id: str, account_id: str) -> AccountResult:
-        """Close an account: no new posts or holds; the holds it has can still be captured or voided."""
+    async def close_account(self, tenant_id: str, account_id: str, *, only_if_empty: bool = False) -> AccountResult:
+        """Close an account: no new posts or holds; the holds it has can still be captured or voided.
+
+        `only_if_empty`: one with a balance or live holds stays open, whatever is posted at the same moment.
+        """
         async with self._pool.connection() as connection:
-            cursor = await connection.execute(_CLOSE, [tenant_id, account_id])
+            cursor = await connection.execute(_CLOSE, [tenant_id, account_id, only_if_empty])
             (result,) = await _one(cursor)
             return AccountResult(result)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from tests.support.api_world import ApiWorld, new_key
+from tests.support.api_world import ApiWorld, new_key, wallet
 
 
 async def test_opening_an_account_opens_what_the_gateway_owes_in_its_currency(idle_world: ApiWorld) -> None:
@@ -74,13 +74,29 @@ async def test_entries_are_listed_newest_first_page_by_page_with_their_payments(
 
 
 async def test_a_closed_account_is_read_but_not_paid(world: ApiWorld) -> None:
-    await world.fund("guest", 10)
-    await world.paid(account="guest", amount=5)
+    paid = await world.paid(account="guest", amount=5)
+    assert (await world.post(f"/v1/payments/{paid['id']}/refunds")).status_code == 201
     closed = [await world.post("/v1/accounts/guest/close") for _ in range(2)]
     assert [(answer.status_code, answer.json()["status"]) for answer in closed] == [(200, "closed")] * 2
     assert closed[0].json()["closed_at"] == closed[1].json()["closed_at"]
     assert (await world.pay(account="guest")).json()["code"] == "account_closed"
-    assert await world.balance("guest") == 15
+    assert await world.balance("guest") == 0
+
+
+async def test_an_account_with_money_stays_open_and_says_what_it_has(world: ApiWorld) -> None:
+    payment = await world.authorized(account="guest", amount=700)
+    await world.fund("guest", 10)
+    refused = await world.post("/v1/accounts/guest/close")
+    assert (refused.status_code, refused.json()["code"]) == (409, "account_not_empty")
+    for said in ("a balance of 10", "holds of 700 coming in and 0 going out"):
+        assert said in refused.json()["detail"]
+    assert "refund" in refused.json()["advice"]
+    assert (await world.get("/v1/accounts/guest")).json()["status"] == "open"
+    await world.paid(amount=10, account="merchant", payment_method=wallet("guest"))
+    still_held = await world.post("/v1/accounts/guest/close")
+    assert still_held.json()["code"] == "account_not_empty"
+    assert (await world.post(f"/v1/payments/{payment['id']}/cancel")).status_code == 200
+    assert (await world.post("/v1/accounts/guest/close")).json()["status"] == "closed"
 
 
 async def test_a_gateways_account_can_neither_be_opened_nor_closed_by_a_client(idle_world: ApiWorld) -> None:

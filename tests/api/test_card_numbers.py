@@ -128,7 +128,7 @@ async def test_a_request_with_a_card_number_is_refused_and_leaves_no_trace(
         await world.get(f"/v1/payments/{NUMBER}"),
         await world.get("/v1/payments", params={"customer": "4242 4242 4242 4242"}),
         await world.get(f"/v1/payments?customer=4242%20{NUMBER[4:]}"),
-        await world.post("/v1/payments/pay_a/review", {"action": "retry"}, headers={"Actor": NUMBER}),
+        await world.post("/v1/payments/pay_a/review", {"action": "retry"}, headers={"Clearhold-Actor": NUMBER}),
         await world.post("/v1/accounts", {"id": NUMBER, "currency": "USD"}),
         await world.post("/v1/payments/pay_a/cancel", {"reason": NUMBER}),
         await world.get(f"/{NUMBER}"),

@@ -37,6 +37,21 @@ async def test_every_operation_says_who_may_call_what_comes_back_and_what_can_go
             assert {"202", "400", "409", "413", "415"} <= set(op["responses"])
 
 
+async def test_there_is_one_way_to_say_who_acts_and_every_header_described_is_screened(idle_world: ApiWorld) -> None:
+    named = {
+        parameter["name"]
+        for *_, op in _operations(idle_world.app.openapi())
+        for parameter in op.get("parameters", ())
+        if parameter["in"] == "header"
+    }
+    assert named == {"Idempotency-Key", "Prefer", "Clearhold-Actor"}
+    for name in named:
+        answer = await idle_world.post(
+            "/v1/payments/pay_a/review", {"action": "retry"}, headers={name: "4242424242424242"}
+        )
+        assert answer.json()["code"] == "card_number_refused", name
+
+
 async def test_every_body_and_problem_has_examples(idle_world: ApiWorld) -> None:
     document = idle_world.app.openapi()
     for path, _, op in _operations(document):

@@ -68,7 +68,7 @@ def _parameters(operation: dict[str, Any], place: str) -> list[str]:
 async def _call(
     world: ApiWorld, method: str, target: str, headers: dict[str, str] | None = None, **sent: Any
 ) -> httpx.Response:
-    named = {"Idempotency-Key": new_key(), "Actor": "ops-1", "Clearhold-Actor": "ops-1"} | (headers or {})
+    named = {"Idempotency-Key": new_key(), "Clearhold-Actor": "ops-1"} | (headers or {})
     if method == "POST" and "content" not in sent:
         sent["json"] = sent.get("json", {})
     answer = await world.http.request(method, target, headers=named, **sent)
@@ -189,7 +189,7 @@ async def test_no_route_that_needs_a_key_takes_a_call_without_one_or_with_a_stra
     ]
     for path in needing:
         for keys in strange:
-            headers = [*keys, (b"actor", b"ops-1"), (b"clearhold-actor", b"ops-1")]
+            headers = [*keys, (b"clearhold-actor", b"ops-1")]
             answer = await idle_world.http.post(_target(path), json={}, headers=headers)
             assert answer.status_code == 400, (path, keys, answer.text)
             assert answer.json()["code"] in ("idempotency_key_missing", "malformed_request")

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from domain import ids
+from domain.ledger.accounts import AccountResult
 from tests.support.api_world import TENANT, ApiWorld, card, new_key
 from tests.support.fake_gateway import Fault
 
@@ -35,7 +36,7 @@ async def test_the_stored_answer_stands_even_when_the_payment_has_moved_on(world
 async def test_the_stored_answer_stands_even_when_the_account_is_closed_since(world: ApiWorld) -> None:
     key = new_key()
     first = await world.pay(key=key)
-    assert (await world.post("/v1/accounts/merchant/close")).status_code == 200
+    assert await world.services.ledger.close_account("default", "merchant") is AccountResult.CLOSED
     assert (await world.pay(key=key)).content == first.content
 
 

@@ -7,7 +7,7 @@ from temporalio.client import WorkflowExecutionStatus
 from tests.support.api_world import ApiWorld, new_key
 from tests.support.fake_gateway import Fault
 
-OPERATOR = {"Actor": "ops-17"}
+OPERATOR = {"Clearhold-Actor": "ops-17"}
 
 
 async def test_the_live_state_says_what_an_open_payment_waits_for_and_what_would_be_undone(world: ApiWorld) -> None:

@@ -119,7 +119,7 @@ async def test_a_canceled_payment_releases_what_it_held_and_takes_no_capture(wor
 
 async def test_every_command_to_a_payment_that_has_ended_is_refused_for_its_state(world: ApiWorld) -> None:
     path = f"/v1/payments/{(await world.paid())['id']}"
-    operator = {"Actor": "ops-1"}
+    operator = {"Clearhold-Actor": "ops-1"}
     answers = [
         await world.post(f"{path}/confirm"),
         await world.post(f"{path}/capture"),

@@ -7,7 +7,7 @@ import asyncio
 from tests.support.api_world import ApiWorld, wallet
 from tests.support.fake_gateway import Fault
 
-OPERATOR = {"Actor": "ops-17"}
+OPERATOR = {"Clearhold-Actor": "ops-17"}
 
 
 async def test_a_payment_is_refunded_in_parts_up_to_what_was_captured(world: ApiWorld) -> None:

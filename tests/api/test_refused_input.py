@@ -212,7 +212,7 @@ async def test_an_unknown_payment_is_not_found_by_any_command(shop: ApiWorld) ->
 async def test_a_review_names_who_decides_and_what_was_found(shop: ApiWorld) -> None:
     path = "/v1/payments/pay_a/review"
     problem = _assert_problem(await shop.post(path, {"action": "retry"}), 422, "validation_failed")
-    assert problem["errors"][0]["pointer"] == "/header/Actor"
+    assert problem["errors"][0]["pointer"] == "/header/Clearhold-Actor"
     for body, pointer in (
         ({"action": "resolve", "outcome": "canceled"}, "/note"),
         ({"action": "resolve", "note": "seen"}, "/outcome"),
@@ -220,7 +220,7 @@ async def test_a_review_names_who_decides_and_what_was_found(shop: ApiWorld) -> 
         ({"action": "ignore"}, ""),
         ({}, ""),
     ):
-        answer = await shop.post(path, body, headers={"Actor": "ops-1"})
+        answer = await shop.post(path, body, headers={"Clearhold-Actor": "ops-1"})
         problem = _assert_problem(answer, 422, "validation_failed")
         assert problem["errors"][0]["pointer"] == pointer, body
 

@@ -45,7 +45,7 @@ async def test_every_route_with_an_id_answers_404_to_another_tenant(world: ApiWo
 
 
 async def _call(world: ApiWorld, method: str, path: str, operation: str, token: str) -> httpx.Response:
-    headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": new_key(), "Actor": "ops-1"}
+    headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": new_key(), "Clearhold-Actor": "ops-1"}
     body = BODIES.get(operation, {}) if method == "POST" else None
     return await world.http.request(method, path, json=body, headers=headers)
 

@@ -46,8 +46,9 @@ begin
   return query select (u.n - 1)::integer, u.r from unnest(v_results) with ordinality as u(r, n);
 end $$;
 
--- Close an account: it takes no new posts or holds, and still settles the holds it has. Safe to repeat.
-create function ledger_close_account(p_tenant text, p_account text) returns text
+-- Close an account: it takes no new posts or holds, and still settles the holds it has. Safe to repeat. `p_only_if_empty`: not
+-- one that has a balance or live holds, which is decided under the lock that every posting takes.
+create function ledger_close_account(p_tenant text, p_account text, p_only_if_empty boolean default false) returns text
 language plpgsql security definer set search_path = pg_catalog, public, pg_temp as $$
 declare
   v_id bigint;
@@ -57,6 +58,12 @@ begin
     return 'account_not_found';
   end if;
   perform from ledger_balances where account_id = v_id for no key update;  -- as a batch does, before anything else
+  if p_only_if_empty
+     and exists (select from ledger_accounts where id = v_id and status = 'open')
+     and exists (select from ledger_read_balances(p_tenant, array[p_account]) b
+                 where b.debits_posted <> b.credits_posted or b.debits_pending + b.credits_pending > 0) then
+    return 'account_not_empty';
+  end if;
   update ledger_accounts set status = 'closed', closed_at = clock_timestamp() where id = v_id and status = 'open';
   return case when found then 'closed' else 'already_closed' end;
 end $$;

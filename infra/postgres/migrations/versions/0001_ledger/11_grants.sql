@@ -30,7 +30,7 @@ grant select on tenants, ledger_accounts, ledger_balances, ledger_entries, ledge
   alembic_version to clearhold_app;
 grant insert on ledger_import_lines to clearhold_app;
 grant execute on function
-  ledger_apply(jsonb), ledger_apply_import(uuid), ledger_open_accounts(jsonb), ledger_close_account(text, text),
+  ledger_apply(jsonb), ledger_apply_import(uuid), ledger_open_accounts(jsonb), ledger_close_account(text, text, boolean),
   ledger_expire_due(integer), ledger_read_balances(text, text[], timestamptz),
   ledger_transfer_content(text, text, bigint, bigint, bigint, text, text, boolean, boolean, timestamptz),
   ledger_entry_digest(text, text, text, text, text)

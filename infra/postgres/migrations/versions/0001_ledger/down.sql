@@ -8,7 +8,7 @@ drop function ledger_apply(jsonb), ledger_apply_at(jsonb, timestamptz), ledger_a
   ledger_judge(ledger_batch, ledger_standing, bigint, timestamptz), ledger_lock(ledger_batch, boolean, timestamptz),
   ledger_refuses_known_keys(ledger_batch, ledger_judgement),
   ledger_resolve(ledger_request[]), ledger_expire_due(integer), ledger_expire_due_at(integer, timestamptz),
-  ledger_release_due(bigint[], bigint[], timestamptz), ledger_open_accounts(jsonb), ledger_close_account(text, text),
+  ledger_release_due(bigint[], bigint[], timestamptz), ledger_open_accounts(jsonb), ledger_close_account(text, text, boolean),
   ledger_read_balances(text, text[], timestamptz), ledger_transfers_take_effect(), ledger_transfers_belong(),
   ledger_entries_are_whole(), ledger_accounts_take_effect(), ledger_entry_digest(text, text, text, text, text),
   ledger_transfer_content(text, text, bigint, bigint, bigint, text, text, boolean, boolean, timestamptz),
