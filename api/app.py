@@ -112,13 +112,14 @@ async def _answer_http_exception(request: Request, error: Exception) -> Response
 
 
 def _methods_of(request: Request) -> set[str]:
-    """Return the methods of every route at the path: the router itself names those of the first alone."""
-    return {
+    """Return the methods of every route at the path, HEAD with GET: the router itself names those of the first alone."""
+    methods = {
         method
         for route in request.app.state.routes
         if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE
         for method in route.methods or ()
     }
+    return methods | {"HEAD"} if "GET" in methods else methods
 
 
 async def _answer_invalid_parameters(request: Request, error: Exception) -> Response:

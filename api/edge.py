@@ -2,7 +2,7 @@
 
 Invariant: every answer, whatever goes wrong, carries `Trace-Id` and is JSON that tells nothing internal; a card number in a
 path, a query or a header that is read is refused before anything looks at it, and not repeated. No answer about money is kept
-by a cache on its way.
+by a cache on its way. HEAD is answered as GET is, without the body (RFC 9110, 9.3.2).
 """
 
 from __future__ import annotations
@@ -46,6 +46,9 @@ class Edge:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        asked = scope["method"]
+        if asked == "HEAD":
+            scope, send = {**scope, "method": "GET"}, _without_body(send)
         began = time.perf_counter()
         trace_id = _trace_id(scope)
         scope["clearhold.trace_id"] = trace_id
@@ -76,7 +79,16 @@ class Edge:
             failed = Problem(problems.INTERNAL_ERROR, "The request met a defect, which is logged under its trace id.")
             await failed.render(scope["path"], trace_id)(scope, receive, send_with_trace)
         finally:
-            self._metrics.observe(scope, status, time.perf_counter() - began)
+            self._metrics.observe(scope, asked, status, time.perf_counter() - began)
+
+
+def _without_body(send: Send) -> Send:
+    """Return a `send` that keeps the head of an answer and empties its body."""
+
+    async def send_head(message: Message) -> None:
+        await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
+
+    return send_head
 
 
 def _screen(scope: Scope) -> None:

@@ -39,11 +39,11 @@ class RequestMetrics:
         """Count one request turned away."""
         self._shed.inc()
 
-    def observe(self, scope: Scope, status: int, seconds: float) -> None:
-        """Count one request."""
+    def observe(self, scope: Scope, asked: str, status: int, seconds: float) -> None:
+        """Count one request; `asked` is its method, also where it was answered as another."""
         found = getattr(scope.get("route"), "path", "unmatched")
         route = "shed" if scope.get("clearhold.shed") else found
-        method = scope["method"] if scope["method"] in _METHODS else "other"
+        method = asked if asked in _METHODS else "other"
         self._requests.labels(route, method, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
 

@@ -54,6 +54,8 @@ with `Idempotent-Replayed: true`; with another request 422; while the first call
 successes are stored. After a timeout, a 202, a 409 or a 5xx, repeat the call with its key: the money moves once, and you get the
 outcome. A 4xx means that nothing was begun; correct the request and send it again.
 
+**HEAD** is answered wherever GET is, with the status and headers of GET and no body.
+
 **Waiting.** A call waits for the outcome. `Prefer: wait=N` bounds that; past it the answer is 202 with `Location`, and the work
 goes on. `wait=0` only hands the work over: its answer is always 202, also for work that is done a moment later. A wait beyond the
 API's own bound is cut to it; `Preference-Applied` of a 202 says what was applied.
