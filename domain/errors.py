@@ -51,7 +51,7 @@ class CurrencyMismatch(DomainError):
 
 
 class IllegalTransition(DomainError):
-    """The action is not allowed in the present state."""
+    """The action is not allowed in the present state. `action` is words that follow "cannot"."""
 
     code = "illegal_transition"
 

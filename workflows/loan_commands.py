@@ -78,7 +78,7 @@ class LoanCommands:
         if self._tranches.is_stuck:
             if not isinstance(command, RetryDisbursement):
                 raise IllegalTransition(
-                    "loan", "with a payout that is not undone", "do anything but retry_disbursement"
+                    "loan", "with a payout that is not undone", "have anything done but that payout tried again"
                 )
             return
         check(command, self._journal.state, self._clock.present, disbursement_is_stuck=self._disbursement.is_stuck)

@@ -94,30 +94,30 @@ def check(command: LoanCommand, state: LoanState, on: date, *, disbursement_is_s
         case RefundOverpayment():
             loan.require(LoanAction.REFUND_CREDIT_BALANCE)
         case ReverseRepayment(number=number):
-            loan.require_status(_S.ACTIVE, _S.OVERPAID, _S.CLOSED_OBLIGATIONS_MET, to="reverse_repayment")
+            loan.require_status(_S.ACTIVE, _S.OVERPAID, _S.CLOSED_OBLIGATIONS_MET, to="have a repayment reversed")
             reverse(_account(state), number, on)
         case AddCharge(amount_minor=amount):
             positive(amount, loan.currency)
             if loan.status is not _S.ACTIVE:
                 loan.require(LoanAction.ADD_CHARGE)
         case WaiveCharge():
-            loan.require_status(_S.ACTIVE, to="waive_charge")
+            loan.require_status(_S.ACTIVE, to="have a charge waived")
             waive(_account(state), command.instalment, command.portion, command.amount_minor)
         case PauseLoan(until=until):
-            loan.require_status(_S.ACTIVE, to="pause")
+            loan.require_status(_S.ACTIVE, to="be paused")
             if until <= on:
                 raise LoanTermsError("until", f"it is not after {on}.", advice="Send a later day.")
         case ResumeLoan():
             if not _account(state).is_paused(on):
-                raise IllegalTransition("loan", "not paused", "resume")
+                raise IllegalTransition("loan", "not paused", "be resumed")
         case RestructureLoan(change=change):
-            loan.require_status(_S.ACTIVE, to="restructure")
+            loan.require_status(_S.ACTIVE, to="be restructured")
             _require_room(state, ProposalKind.RESTRUCTURE)
             check_restructure(state, change, on)
         case ChargeOff():
-            loan.require_status(_S.ACTIVE, to="charge_off")
+            loan.require_status(_S.ACTIVE, to="be charged off")
             if loan.charged_off_on is not None:
-                raise IllegalTransition("loan", "charged off already", "charge_off")
+                raise IllegalTransition("loan", "charged off already", "be charged off")
         case WriteOff():
             loan.require(LoanAction.WRITE_OFF)
             _require_room(state, ProposalKind.WRITE_OFF)
@@ -129,7 +129,7 @@ def check(command: LoanCommand, state: LoanState, on: date, *, disbursement_is_s
         case Recover(amount_minor=amount):
             positive(amount, loan.currency)
             _require_source(command, loan)
-            loan.require_status(_S.CLOSED_WRITTEN_OFF, to="recover")
+            loan.require_status(_S.CLOSED_WRITTEN_OFF, to="have money recovered")
             if loan.recovered_minor + amount > loan.written_off_minor:
                 raise InvalidAmount("More would be recovered than was written off.", advice="Send at most the rest.")
 
@@ -138,7 +138,7 @@ def check_restructure(state: LoanState, change: Restructure, on: date) -> None:
     """Raise a DomainError when the new terms cannot be."""
     account = _account(state)
     if not account.principal_outstanding:
-        raise IllegalTransition("loan", "without principal", "restructure")
+        raise IllegalTransition("loan", "without principal", "be restructured")
     if change.kind is RestructureKind.RESCHEDULE:
         schedule_of(plan_of(successor_terms(state.loan, account, change, on)))
     else:
@@ -161,7 +161,7 @@ def check_proposal(state: LoanState, number: int, actor: str, on: date, *, appro
         case ProposalKind.UNDO_WRITE_OFF:
             _require_written_off(state.loan)
         case ProposalKind.RESTRUCTURE:
-            state.loan.require_status(_S.ACTIVE, to="restructure")
+            state.loan.require_status(_S.ACTIVE, to="be restructured")
             if found.restructure is not None:
                 check_restructure(state, found.restructure, on)
     return found
@@ -188,7 +188,7 @@ def _require_retry(state: LoanState, *, disbursement_is_stuck: bool) -> None:
         return
     loan.require(LoanAction.DISBURSE)
     if not disbursement_is_stuck:
-        raise IllegalTransition("loan", "being paid out", "retry_disbursement")
+        raise IllegalTransition("loan", "being paid out", "have its payout tried again")
 
 
 def _require_untouched(state: LoanState) -> None:
@@ -197,15 +197,15 @@ def _require_untouched(state: LoanState) -> None:
     account = _account(state)
     charged = any(each.fee or each.penalty for each in account.instalments)
     if account.repayment_count or charged or account.interest_settled or account.charged_off_on is not None:
-        raise IllegalTransition("loan", "repaid, charged or changed already", LoanAction.UNDO_DISBURSAL)
+        raise IllegalTransition("loan", "repaid, charged or changed already", LoanAction.UNDO_DISBURSAL.words)
     if len(state.paid_out) != 1:
-        raise IllegalTransition("loan", "not paid out at once", LoanAction.UNDO_DISBURSAL)
+        raise IllegalTransition("loan", "not paid out at once", LoanAction.UNDO_DISBURSAL.words)
 
 
 def _require_written_off(loan: Loan) -> None:
     loan.require(LoanAction.UNDO_WRITE_OFF)
     if loan.recovered_minor:
-        raise IllegalTransition("loan", "written off and partly recovered", LoanAction.UNDO_WRITE_OFF)
+        raise IllegalTransition("loan", "written off and partly recovered", LoanAction.UNDO_WRITE_OFF.words)
 
 
 def _require_room(state: LoanState, kind: ProposalKind) -> None:
@@ -222,5 +222,5 @@ def _require_source(command: Repay | PayOff | Recover, loan: Loan) -> None:
 
 def _account(state: LoanState) -> LoanAccount:
     if state.account is None:
-        raise IllegalTransition("loan", state.loan.status, "do this before it is paid out")
+        raise IllegalTransition("loan", state.loan.status, "have this done before it is paid out")
     return state.account

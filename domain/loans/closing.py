@@ -16,7 +16,7 @@ from domain.loans.account import LoanAccount
 def charge_off(account: LoanAccount, on: date) -> LoanAccount:
     """Return the account charged off on a day; nothing more is paid out on it. Raises IllegalTransition when it already is."""
     if account.charged_off_on is not None:
-        raise IllegalTransition("loan", "charged off already", "charge_off")
+        raise IllegalTransition("loan", "charged off already", "be charged off")
     return replace(account, charged_off_on=on, to_come=(), withheld=())
 
 

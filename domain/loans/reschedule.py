@@ -33,7 +33,7 @@ def successor_terms(loan: Loan, account: LoanAccount, change: Restructure, on: d
     balloon end. Raises LoanTermsError naming the field, or IllegalTransition for a loan that is charged off.
     """
     if account.charged_off_on is not None:
-        raise IllegalTransition("loan", "charged off", LoanAction.RESCHEDULE)
+        raise IllegalTransition("loan", "charged off", LoanAction.RESCHEDULE.words)
     old, plan = loan.application.terms, account.schedule.plan
     count, every, first = change.instalments or 0, change.every or plan.every, change.first_due_on
     if not 1 <= count <= MAX_INSTALMENTS:

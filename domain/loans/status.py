@@ -22,6 +22,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from domain.errors import IllegalTransition
+from domain.transitions import Action
 
 
 class LoanStatus(StrEnum):
@@ -43,29 +44,29 @@ class LoanStatus(StrEnum):
     OVERPAID = "overpaid"
 
 
-class LoanAction(StrEnum):
+class LoanAction(Action):
     """What is done to a loan that may change its status."""
 
-    APPLY = "apply"
-    CLEAR_KYC = "clear_kyc"
-    OFFER = "offer"
-    ACCEPT = "accept"
-    LAPSE = "lapse"
-    SUBMIT = "submit"
-    APPROVE = "approve"
-    REJECT = "reject"
-    WITHDRAW = "withdraw"
-    UNDO_APPROVAL = "undo_approval"
-    DISBURSE = "disburse"
-    UNDO_DISBURSAL = "undo_disbursal"
-    REPAY_IN_FULL = "repay_in_full"
-    WRITE_OFF = "write_off"
-    UNDO_WRITE_OFF = "undo_write_off"
-    RESCHEDULE = "reschedule"
-    OVERPAY = "overpay"
-    CHARGEBACK = "chargeback"
-    ADD_CHARGE = "add_charge"
-    REFUND_CREDIT_BALANCE = "refund_credit_balance"
+    APPLY = "apply", "be applied for"
+    CLEAR_KYC = "clear_kyc", "be cleared by screening"
+    OFFER = "offer", "be offered"
+    ACCEPT = "accept", "be accepted"
+    LAPSE = "lapse", "lapse"
+    SUBMIT = "submit", "be submitted for approval"
+    APPROVE = "approve", "be approved"
+    REJECT = "reject", "be rejected"
+    WITHDRAW = "withdraw", "be withdrawn"
+    UNDO_APPROVAL = "undo_approval", "have its approval undone"
+    DISBURSE = "disburse", "be paid out"
+    UNDO_DISBURSAL = "undo_disbursal", "have its payout undone"
+    REPAY_IN_FULL = "repay_in_full", "be repaid"
+    WRITE_OFF = "write_off", "be written off"
+    UNDO_WRITE_OFF = "undo_write_off", "have its write-off undone"
+    RESCHEDULE = "reschedule", "be rescheduled"
+    OVERPAY = "overpay", "be overpaid"
+    CHARGEBACK = "chargeback", "have a repayment taken back"
+    ADD_CHARGE = "add_charge", "be charged a fee or penalty"
+    REFUND_CREDIT_BALANCE = "refund_credit_balance", "have an overpayment refunded"
 
 
 _S, _A = LoanStatus, LoanAction
@@ -129,7 +130,7 @@ def transition(status: LoanStatus, action: LoanAction) -> LoanStatus:
     try:
         return TRANSITIONS[status, action]
     except KeyError:
-        raise IllegalTransition("loan", status.value, action.value) from None
+        raise IllegalTransition("loan", status.value, action.words) from None
 
 
 def allowed_actions(status: LoanStatus) -> tuple[LoanAction, ...]:

@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from domain.errors import IllegalTransition, InvalidAmount
 from domain.money import Money
-from domain.payments.status import PAYMENT_TRANSITIONS, PaymentAction, PaymentStatus
+from domain.payments.status import PAYMENT_TRANSITIONS, RESOLUTIONS, PaymentAction, PaymentStatus
 
 MAX_CAPTURES = 50
 """Captures of one payment: keeps its history far below Temporal's limits."""
@@ -138,7 +138,7 @@ class Payment:
         Raises IllegalTransition or InvalidAmount (zero, or more than is left).
         """
         if self.status is not PaymentStatus.REQUIRES_CAPTURE:
-            raise IllegalTransition("payment", self.status, "capture")
+            raise IllegalTransition("payment", self.status, PaymentAction.CAPTURE.words)
         if not 0 < amount_minor <= self.amount_capturable_minor:
             left = Money(self.amount_capturable_minor, self.currency)
             raise InvalidAmount(
@@ -146,7 +146,7 @@ class Payment:
                 advice="Capture a positive amount up to amount_capturable.",
             )
         if self.captures >= MAX_CAPTURES:
-            raise IllegalTransition("payment", f"captured {MAX_CAPTURES} times already", "capture")
+            raise IllegalTransition("payment", f"captured {MAX_CAPTURES} times already", PaymentAction.CAPTURE.words)
         return replace(
             self,
             captures=self.captures + 1,
@@ -213,14 +213,13 @@ class Payment:
 
     def resolved(self, outcome: PaymentStatus, note: str) -> Payment:
         """An operator states how it ended outside; `outcome` is a final status."""
-        try:
-            action = PaymentAction(f"resolve_{outcome}")
-        except ValueError:
-            raise IllegalTransition("payment", self.status, f"resolve to {outcome}") from None
+        action = RESOLUTIONS.get(outcome)
+        if action is None:
+            raise IllegalTransition("payment", self.status, f"be resolved as {outcome}".replace("_", " "))
         partly = outcome is PaymentStatus.PARTIALLY_CAPTURED
         if outcome is not PaymentStatus.SUCCEEDED and partly != (self.amount_captured_minor > 0):
             captured = Money(self.amount_captured_minor, self.currency)
-            raise IllegalTransition("payment", f"captured to {captured}", f"be resolved as {outcome}")
+            raise IllegalTransition("payment", f"captured to {captured}", action.words)
         return replace(self._move(action), review_reason=note)
 
     def settled(self) -> Payment:

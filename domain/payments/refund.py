@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-from domain.transitions import TransitionTable
+from domain.transitions import Action, TransitionTable
 
 
 class RefundStatus(StrEnum):
@@ -27,13 +27,13 @@ class RefundStatus(StrEnum):
         return self in (RefundStatus.SUCCEEDED, RefundStatus.FAILED)
 
 
-class RefundAction(StrEnum):
+class RefundAction(Action):
     """What moves a refund."""
 
-    SUCCEED = "succeed"
-    FAIL = "fail"
-    REVIEW = "review"
-    RETRY = "retry"
+    SUCCEED = "succeed", "succeed"
+    FAIL = "fail", "fail"
+    REVIEW = "review", "be given to a person to review"
+    RETRY = "retry", "be tried again"
 
 
 _S, _A = RefundStatus, RefundAction

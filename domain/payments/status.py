@@ -6,9 +6,11 @@ capture, void, refund), and what the ledger holds. "Refunded" and "disputed" are
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
+from types import MappingProxyType
 
-from domain.transitions import TransitionTable
+from domain.transitions import Action, TransitionTable
 
 
 class PaymentStatus(StrEnum):
@@ -48,32 +50,43 @@ _FINAL = frozenset(
 )
 
 
-class PaymentAction(StrEnum):
-    """What moves a payment; the names read after "cannot" in an error."""
+class PaymentAction(Action):
+    """What moves a payment."""
 
-    ATTACH_PAYMENT_METHOD = "attach_payment_method"
-    CONFIRM = "confirm"
-    CHALLENGE = "challenge"
-    AUTHORIZE = "authorize"
-    CAPTURE_PART = "capture_part"
-    CAPTURE = "capture"
-    CLOSE_PARTIAL = "close_partial"
-    DECLINE = "decline"
-    CANCEL = "cancel"
-    EXPIRE = "expire"
-    FAIL = "fail"
-    REVIEW = "review"
-    RETRY = "retry"
-    RESOLVE_SUCCEEDED = "resolve_succeeded"
-    RESOLVE_PARTIALLY_CAPTURED = "resolve_partially_captured"
-    RESOLVE_CANCELED = "resolve_canceled"
-    RESOLVE_FAILED = "resolve_failed"
-    RESOLVE_EXPIRED = "resolve_expired"
+    ATTACH_PAYMENT_METHOD = "attach_payment_method", "take another payment method"
+    CONFIRM = "confirm", "be confirmed"
+    CHALLENGE = "challenge", "be challenged"
+    AUTHORIZE = "authorize", "be authorized"
+    CAPTURE_PART = "capture_part", "be captured in part"
+    CAPTURE = "capture", "be captured"
+    CLOSE_PARTIAL = "close_partial", "be closed with a part captured"
+    DECLINE = "decline", "be declined"
+    CANCEL = "cancel", "be canceled"
+    EXPIRE = "expire", "expire"
+    FAIL = "fail", "fail"
+    REVIEW = "review", "be given to a person to review"
+    RETRY = "retry", "be tried again"
+    RESOLVE_SUCCEEDED = "resolve_succeeded", "be resolved as succeeded"
+    RESOLVE_PARTIALLY_CAPTURED = "resolve_partially_captured", "be resolved as partially captured"
+    RESOLVE_CANCELED = "resolve_canceled", "be resolved as canceled"
+    RESOLVE_FAILED = "resolve_failed", "be resolved as failed"
+    RESOLVE_EXPIRED = "resolve_expired", "be resolved as expired"
 
 
 _S, _A = PaymentStatus, PaymentAction
 _WAITING = (_S.REQUIRES_PAYMENT_METHOD, _S.REQUIRES_CONFIRMATION, _S.REQUIRES_ACTION)
 _OPEN = (*_WAITING, _S.PROCESSING, _S.REQUIRES_CAPTURE)
+
+RESOLUTIONS: Mapping[PaymentStatus, PaymentAction] = MappingProxyType(
+    {
+        _S.SUCCEEDED: _A.RESOLVE_SUCCEEDED,
+        _S.PARTIALLY_CAPTURED: _A.RESOLVE_PARTIALLY_CAPTURED,
+        _S.CANCELED: _A.RESOLVE_CANCELED,
+        _S.FAILED: _A.RESOLVE_FAILED,
+        _S.EXPIRED: _A.RESOLVE_EXPIRED,
+    }
+)
+"""How a person may say that a payment ended, and the action that says so."""
 
 PAYMENT_TRANSITIONS: TransitionTable[PaymentStatus, PaymentAction] = TransitionTable(
     "payment",
@@ -94,11 +107,7 @@ PAYMENT_TRANSITIONS: TransitionTable[PaymentStatus, PaymentAction] = TransitionT
         (_S.REQUIRES_CAPTURE, _A.EXPIRE, _S.EXPIRED),
         (_S.PROCESSING, _A.EXPIRE, _S.EXPIRED),
         (_S.NEEDS_REVIEW, _A.RETRY, _S.PROCESSING),
-        (_S.NEEDS_REVIEW, _A.RESOLVE_SUCCEEDED, _S.SUCCEEDED),
-        (_S.NEEDS_REVIEW, _A.RESOLVE_PARTIALLY_CAPTURED, _S.PARTIALLY_CAPTURED),
-        (_S.NEEDS_REVIEW, _A.RESOLVE_CANCELED, _S.CANCELED),
-        (_S.NEEDS_REVIEW, _A.RESOLVE_FAILED, _S.FAILED),
-        (_S.NEEDS_REVIEW, _A.RESOLVE_EXPIRED, _S.EXPIRED),
+        *((_S.NEEDS_REVIEW, action, outcome) for outcome, action in RESOLUTIONS.items()),
         *((state, _A.CANCEL, _S.CANCELED) for state in _OPEN),
         *((state, _A.FAIL, _S.FAILED) for state in _OPEN),
         *((state, _A.REVIEW, _S.NEEDS_REVIEW) for state in _OPEN),
@@ -124,12 +133,12 @@ class OperationStatus(StrEnum):
     UNKNOWN = "unknown"
 
 
-class OperationAction(StrEnum):
+class OperationAction(Action):
     """What moves an operation."""
 
-    SUCCEED = "succeed"
-    FAIL = "fail"
-    LOSE_ANSWER = "lose_answer"
+    SUCCEED = "succeed", "succeed"
+    FAIL = "fail", "fail"
+    LOSE_ANSWER = "lose_answer", "lose its answer"
 
 
 _O, _B = OperationStatus, OperationAction

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from tests.support.api_world import ApiWorld, card, new_key, wallet
 from tests.support.fake_gateway import Fault
 
@@ -131,6 +133,15 @@ async def test_every_command_to_a_payment_that_has_ended_is_refused_for_its_stat
         ),
     ]
     assert [(answer.status_code, answer.json()["code"]) for answer in answers] == [(409, "illegal_transition")] * 6
+    for answer in answers:
+        assert re.fullmatch(r"A payment that is .+ cannot [a-z ]+\.", answer.json()["detail"]), answer.text
+
+
+async def test_a_challenged_payment_takes_no_other_payment_method(world: ApiWorld) -> None:
+    payment = await world.paid(payment_method=card("challenge"))
+    refused = await world.post(f"/v1/payments/{payment['id']}/confirm", {"payment_method": card()})
+    assert (refused.status_code, refused.json()["code"]) == (409, "illegal_transition")
+    assert refused.json()["detail"] == "A payment that is requires_action cannot take another payment method."
 
 
 async def test_a_wallet_pays_another_inside_the_ledger(world: ApiWorld) -> None:

@@ -169,6 +169,7 @@ async def test_a_command_out_of_place_is_a_conflict_and_changes_nothing(lender: 
     for name, body in (("repay", {"amount": 1}), ("write_off", {}), ("charge_off", {}), ("resume", {})):
         answer = await lender.post(f"{path}/{name}", body, actor="ana")
         assert (answer.status_code, answer.json()["code"]) == (409, "illegal_transition"), (name, answer.text)
+        assert re.fullmatch(r"A loan that is [a-z ]+ cannot [a-z ]+\.", answer.json()["detail"]), (name, answer.text)
     early = await lender.world.get(f"{path}/payoff")
     assert (early.status_code, early.json()["code"]) == (409, "illegal_transition")
     approved = await lender.post(f"{path}/approve", actor="ana")

@@ -61,7 +61,7 @@ def test_every_other_transition_is_illegal() -> None:
             assert (refusal.value.kind, refusal.value.state, refusal.value.action) == (
                 "loan",
                 status.value,
-                action.value,
+                action.words,
             )
 
 
