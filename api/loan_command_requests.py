@@ -123,9 +123,9 @@ class RestructureBody(WireModel):
     """Other terms; which fields count depends on `kind`.
 
     `re_age`: `first_due_on`, `instalments`, optional `every`, `capitalize_interest`. `re_amortize`: none. `change_rate`:
-    `effective_on`, `annual_rate_percent`. `payment_holiday`: `instalments`, `holiday_interest`, `extend_term`. `reschedule`:
-    `instalments`, optional `first_due_on`, `every`, `annual_rate_percent`; the loan is closed as rescheduled, and another loan
-    takes its place, whose principal is what this one owed.
+    `effective_on`, `annual_rate_percent`. `payment_holiday`: `instalments` (no more than are left, and at most 24),
+    `holiday_interest`, `extend_term`. `reschedule`: `instalments`, optional `first_due_on`, `every`, `annual_rate_percent`; the
+    loan is closed as rescheduled, and another loan takes its place, whose principal is what this one owed.
     """
 
     kind: RestructureKind

@@ -34,6 +34,7 @@ from domain.loans.application import (
     DEFAULT_POLICY,
     MAX_DAYS,
     MAX_RETRY_DAYS,
+    MIN_AGE_YEARS,
     Applicant,
     Income,
     LoanApplication,
@@ -82,7 +83,9 @@ class ApplicantBody(WireModel):
     country: Annotated[str, StringConstraints(pattern="^[A-Z]{2}$")] = Field(
         default="US", description="ISO 3166-1 alpha-2."
     )
-    date_of_birth: Day | None = None
+    date_of_birth: Day | None = Field(
+        default=None, description=f"Whoever is under {MIN_AGE_YEARS} is refused; left out, no age is guessed."
+    )
 
 
 class IncomeBody(WireModel):
@@ -253,7 +256,7 @@ class ApplyForLoan(WireModel):
             metadata=self.metadata,
             trace_id=call.trace_id,
         )
-        require_valid(asked)
+        require_valid(asked, today)
         return asked
 
 

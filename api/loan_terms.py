@@ -267,10 +267,10 @@ def parse_terms(data: Mapping[str, Any], below: str = "") -> LoanTerms:
         raise of_terms(error, below) from None
 
 
-def require_valid(application: LoanApplication) -> None:
-    """Check what the workflow would refuse anyway. Raises Problem 422."""
+def require_valid(application: LoanApplication, today: date) -> None:
+    """Check what can never become a loan. Raises Problem 422."""
     try:
-        application.validate()
+        application.validate(today)
     except DomainError as error:
         below = "" if str(error).startswith(("payout_account", "applicant", "policy")) else "/terms"
         raise of_terms(error, below) from None

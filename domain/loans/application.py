@@ -22,6 +22,8 @@ from domain.payments.payment import PaymentKind
 
 DEFAULT_POLICY = "personal-2026-1"
 MAX_NAME = 200
+MIN_AGE_YEARS = 18
+"""Who is younger cannot bind themselves by a loan's contract; Regulation B lets a lender ask for that (12 CFR 1002.2(z))."""
 MAX_RETRY_DAYS = 10
 MAX_DAYS = 3_650
 
@@ -34,6 +36,25 @@ class Applicant:
     name: str
     country: str = "US"
     date_of_birth: date | None = None
+
+    def validate(self, on: date) -> None:
+        """Raise LoanTermsError when this person cannot apply on a day. Without a date of birth no age is guessed."""
+        if not 0 < len(self.name.strip()) <= MAX_NAME:
+            raise LoanTermsError("applicant.name", "it is empty or too long.", advice="Send the applicant's full name.")
+        born_on = self.date_of_birth
+        if born_on is None:
+            return
+        if born_on >= on:
+            raise LoanTermsError(
+                "applicant.date_of_birth", f"{born_on} is not in the past.", advice="Send the applicant's own."
+            )
+        age = on.year - born_on.year - ((on.month, on.day) < (born_on.month, born_on.day))
+        if age < MIN_AGE_YEARS:
+            raise LoanTermsError(
+                "applicant.date_of_birth",
+                f"the applicant is under {MIN_AGE_YEARS} on {on}.",
+                advice=f"Apply for somebody of at least {MIN_AGE_YEARS}.",
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,17 +126,11 @@ class LoanApplication:
     trace_id: str | None = None
     replaces: str | None = None
 
-    def validate(self) -> None:
-        """Raise LoanTermsError or InvalidAmount, naming the field, when this can never become a loan."""
+    def validate(self, on: date) -> None:
+        """Raise LoanTermsError or InvalidAmount, naming the field, when this, applied for on a day, can never become a loan."""
         positive(self.terms.principal, self.terms.currency)
         policy(self.policy_version)
-        if not 0 < len(self.applicant.name.strip()) <= MAX_NAME:
-            raise LoanTermsError("applicant.name", "it is empty or too long.", advice="Send the applicant's full name.")
-        born_on = self.applicant.date_of_birth
-        if born_on is not None and born_on >= self.created_at.date():
-            raise LoanTermsError(
-                "applicant.date_of_birth", f"{born_on} is not in the past.", advice="Send the applicant's own."
-            )
+        self.applicant.validate(on)
         if self.funding_account == self.payout_account:
             raise LoanTermsError(
                 "payout_account", "it is the funding account.", advice="Send the borrower's own wallet account."

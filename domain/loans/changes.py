@@ -157,6 +157,10 @@ def _with_paid_ahead(rows: list[LoanInstalment], ahead: int) -> list[LoanInstalm
 
 
 def _re_amortized(account: LoanAccount, on: date) -> Restructured:
+    if (
+        account.schedule.instalments[-1].to_on <= on
+    ):  # no field of the change says when, so its kind is what does not fit
+        raise LoanTermsError("kind", f"no instalment falls due after {on}.", advice="Re-age the loan instead.")
     overdue = sum(each.unpaid(Portion.INTEREST) for each in account.instalments if each.due_on <= on)
     schedule = re_amortize(
         account.schedule, on, outstanding_principal=account.principal_outstanding, overdue_interest=overdue

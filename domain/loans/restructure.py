@@ -20,6 +20,9 @@ from domain.loans.schedule import DueDates, Instalment, Period, Plan, Schedule
 from domain.loans.servicing import payoff_on, principal_owed
 from domain.loans.terms import MAX_EVENTS, MAX_INSTALMENTS, MAX_RATE_PERCENT, BalanceMove, Method, RateStep
 
+MAX_HOLIDAY_INSTALMENTS = 24
+"""Most instalments of one payment holiday: two years of a monthly loan. Whoever needs longer re-ages the loan."""
+
 
 class PrepaymentEffect(StrEnum):
     """What a prepayment makes smaller."""
@@ -85,15 +88,16 @@ def payment_holiday(
 ) -> Schedule:
     """Return the schedule with a pause: `instalments` of them, from number `first` on, pay no principal.
 
-    With `extend_term` as many are added at the end and the amounts stay; without, those left grow.
+    With `extend_term` as many are added at the end and the amounts stay; without, those left grow, so one must be left.
+    Raises LoanTermsError for more than are left, or than MAX_HOLIDAY_INSTALMENTS.
     """
     at = _position(schedule, first)
     rest = _rest(schedule, at)
     left = len(rest.periods)
-    if instalments < 1 or (not extend_term and instalments >= left) or left + instalments > MAX_INSTALMENTS:
-        raise LoanTermsError(
-            "instalments", f"{instalments} of {left} cannot be paused.", advice="Send fewer, or extend the term."
-        )
+    most = min(left, MAX_INSTALMENTS - left) if extend_term else left - 1
+    if not 1 <= instalments <= min(most, MAX_HOLIDAY_INSTALMENTS):
+        advice = f"Send 1 to {min(most, MAX_HOLIDAY_INSTALMENTS)}." if most > 0 else "Re-age the loan instead."
+        raise LoanTermsError("instalments", f"{instalments} of the {left} left cannot be paused.", advice=advice)
     added: tuple[Period, ...] = ()
     if extend_term:
         _check_end("instalments", rest.periods[-1].to_on, instalments)

@@ -134,6 +134,11 @@ async def test_every_loan_and_clock_is_unknown_to_another_tenant(lender: Lending
             "/applicant/date_of_birth",
             "invalid_loan_terms",
         ),
+        (
+            {"applicant": {"customer": "cus_1", "name": "Young", "date_of_birth": "2015-01-01"}},
+            "/applicant/date_of_birth",
+            "invalid_loan_terms",
+        ),
         ({"income": {"monthly_income": 0}}, "/income/monthly_income", "invalid_amount"),
         ({"mandate": {"type": "wallet", "account": "nobody"}}, "/mandate/account", "account_not_found"),
         ({"servicing": {"retry_days": [-1]}}, "/servicing/retry_days/0", "validation_failed"),
@@ -213,10 +218,22 @@ async def test_a_refusal_of_a_command_points_into_its_body(lender: Lending) -> N
         ("restructure", {"kind": "re_age"}, "/first_due_on"),
         ("restructure", {"kind": "change_rate", "annual_rate_percent": "9"}, "/effective_on"),
         ("restructure", {"kind": "payment_holiday"}, "/instalments"),
+        ("restructure", {"kind": "payment_holiday", "instalments": 2_000}, "/instalments"),
+        ("restructure", {"kind": "payment_holiday", "instalments": 13}, "/instalments"),
     ):
         answer = await lender.post(f"{path}/{command}", body, actor="ana")
         assert (answer.status_code, answer.json()["code"]) == (422, "invalid_loan_terms"), (command, answer.text)
         assert [error["pointer"] for error in answer.json()["errors"]] == [pointer], (command, body)
+
+
+async def test_a_change_after_the_last_due_date_is_refused_for_its_kind(lender: Lending) -> None:
+    clock = await lender.clock()
+    path = path_of(await lender.active(test_clock=clock["id"], mandate=None))
+    await lender.advance(clock, "2027-02-01")
+    answer = await lender.post(f"{path}/restructure", {"kind": "re_amortize"}, actor="ana")
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_loan_terms"), answer.text
+    assert [error["pointer"] for error in answer.json()["errors"]] == ["/kind"]
+    assert answer.json()["advice"] == "Re-age the loan instead."
 
 
 async def test_loans_are_listed_by_status_and_borrower_page_by_page(lender: Lending) -> None:
