@@ -112,7 +112,9 @@ async def reset(
 
 
 async def begin_capture(world: PaymentWorld, handle: PaymentHandle, fault: Fault) -> None:
+    """Begin a capture whose answer is lost, and which is not asked about within the next seconds."""
     world.gateway.faults["capture"].append(fault)
+    world.gateway.faults["inquire"] += [Fault.LOST_BEFORE] * 3
     world.gateway.reached.clear()
     await handle.start_update(
         PaymentWorkflow.capture,

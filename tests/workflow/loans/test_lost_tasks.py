@@ -146,7 +146,7 @@ async def test_a_day_that_the_ledger_refuses_is_not_tried_again_without_a_pause(
     async with asyncio.timeout(20):
         while "a person to look" not in (await handle.query(LoanWorkflow.progress)).waits_for:
             await asyncio.sleep(0.02)
-    assert "debit_account_closed" in (await handle.query(LoanWorkflow.progress)).waits_for
+    assert "account closed" in (await handle.query(LoanWorkflow.progress)).waits_for
     assert tried == 1
     with pytest.raises(WorkflowUpdateFailedError) as refused:
         await handle.execute_update(LoanWorkflow.repay, Repay(1_000))
