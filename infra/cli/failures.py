@@ -31,12 +31,13 @@ def sentence(error: Exception) -> str | None:
     import sqlalchemy
     from pydantic import ValidationError
 
+    from infra.demo.answers import UnexpectedAnswer
     from infra.local.child import LocalStackError
     from infra.settings import Settings, complaints
     from infra.temporal_namespace import NamespaceError
 
     match error:
-        case LocalStackError() | NamespaceError():
+        case LocalStackError() | NamespaceError() | UnexpectedAnswer():
             return str(error)
         case ValidationError() if error.title == Settings.__name__:
             return f"{'; '.join(complaints(error))}. Correct or unset it, in the environment or in .env."

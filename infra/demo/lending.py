@@ -7,14 +7,15 @@ out through payments, as it would for a client.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
 
+from infra.demo.answers import Answer, UnexpectedAnswer, expect_success
 from infra.demo.applications import POLICY, RealApplication
 from infra.demo.purchases import CURRENCY, GOOD_CARD
-from infra.demo.shop import CALL_TIMEOUT_S, RETRY_LIMIT, RETRY_PAUSE_S, UnexpectedAnswer
+from infra.demo.shop import CALL_TIMEOUT_S, RETRY_LIMIT, RETRY_PAUSE_S
 
 LENDER, BORROWER, DEALER = "lender", "borrower", "car-dealer"
 CAPITAL_MINOR = 500_000
@@ -29,11 +30,11 @@ Json = dict[str, Any]
 class Life:
     """What became of the loan that lives: its last state, its story, and the states on the way."""
 
-    loan: Json
-    schedule: Json = field(default_factory=dict)
-    timeline: list[Json] = field(default_factory=list)
-    late: Json = field(default_factory=dict)
-    prepaid_minor: int = 0
+    loan: Answer
+    schedule: Answer
+    timeline: list[Answer]
+    late: Answer
+    prepaid_minor: int
 
 
 class Lender:
@@ -50,10 +51,10 @@ class Lender:
             opened = await self._api.post(
                 "/v1/accounts", json={"id": account, "currency": CURRENCY, "purpose": purpose}
             )
-            opened.raise_for_status()
+            expect_success(opened)
         await self._pay_in(LENDER, CAPITAL_MINOR, "capital")
 
-    async def originate(self, application: RealApplication) -> Json:
+    async def originate(self, application: RealApplication) -> Answer:
         """Put one real application through origination, and return the loan as decided."""
         number = application.number
         body = {
@@ -80,30 +81,30 @@ class Lender:
         clock = await self._post("/v1/test_clocks", {"on": START, "name": "demonstration"}, "loan-clock")
         loan = await self._post("/v1/loans", _application(clock["id"]), "loan-life")
         path, ticking = f"/v1/loans/{loan['id']}", f"/v1/test_clocks/{clock['id']}"
-        life = Life(await self._post(f"{path}/accept", {}, "loan-accept"))
+        await self._post(f"{path}/accept", {}, "loan-accept")
         await self._post(f"{ticking}/advance", {"to": "2026-02-20"}, "loan-until-february")
         await self._spend_all()
         await self._post(f"{ticking}/advance", {"to": "2026-03-25"}, "loan-until-march")
-        life.late = await self._get(path)
+        late = await self._get(path)
         await self._pay_in(BORROWER, 200_000, "salary")
         await self._post(f"{ticking}/advance", {"to": "2026-03-26"}, "loan-until-salary")
         due = await self._due(path)
         if due:
             await self._post(f"{path}/repay", {"amount": due}, "loan-catch-up")
-        life.prepaid_minor = 30_000
-        prepayment = {"amount": life.prepaid_minor, "effect": "reduce_instalment"}
+        prepaid_minor = 30_000
+        prepayment = {"amount": prepaid_minor, "effect": "reduce_instalment"}
         await self._post(f"{path}/repay", prepayment, "loan-prepayment")
         change = {"kind": "change_rate", "effective_on": "2026-05-01", "annual_rate_percent": "9", "note": "pays again"}
         proposal = await self._post(f"{path}/restructure", change, "loan-restructure", actor="account manager")
         decision = f"{path}/proposals/{proposal['number']}/approve"
         await self._post(decision, {"note": "agreed"}, "loan-restructure-approve", actor="credit committee")
         await self._post(f"{ticking}/advance", {"to": "2026-06-20"}, "loan-until-june")
-        life.loan = await self._post(f"{path}/payoff", {}, "loan-payoff")
-        life.schedule = await self._get(f"{path}/schedule")
-        life.timeline = (await self._get(f"{path}/timeline"))["events"]
-        return life
+        closed = await self._post(f"{path}/payoff", {}, "loan-payoff")
+        schedule = await self._get(f"{path}/schedule")
+        timeline = (await self._get(f"{path}/timeline")).each("events")
+        return Life(closed, schedule, timeline, late, prepaid_minor)
 
-    async def be_declined(self) -> Json:
+    async def be_declined(self) -> Answer:
         """Apply with too little income, and return the loan with its reasons."""
         body = _application(None) | {"income": {"monthly_income": 90_000, "monthly_debt": 60_000}}
         body["applicant"] = {"customer": "borrower-2", "name": "Stretched Borrower SCORE 540"}
@@ -111,18 +112,17 @@ class Lender:
 
     async def _due(self, path: str) -> int:
         schedule = await self._get(f"{path}/schedule")
-        return sum(row["unpaid"] for row in schedule["instalments"] if row["status"] in ("due", "overdue"))
+        return sum(row.number("unpaid") for row in schedule.each("instalments") if row["status"] in ("due", "overdue"))
 
     async def _pay_in(self, account: str, minor: int, key: str) -> None:
         answer = await self._bank.post(
             "/tokens", json={"number": GOOD_CARD, "exp_month": 12, "exp_year": 2030, "cvc": "123"}
         )
-        answer.raise_for_status()
         body = {
             "amount": minor,
             "currency": CURRENCY,
             "account": account,
-            "payment_method": {"type": "card", "token": answer.json()["id"]},
+            "payment_method": {"type": "card", "token": expect_success(answer)["id"]},
         }
         await self._post("/v1/payments", body, f"loan-{key}")
 
@@ -136,14 +136,10 @@ class Lender:
         }
         await self._post("/v1/payments", body, "loan-spent")
 
-    async def _get(self, path: str) -> Json:
-        answer = await self._api.get(path)
-        if answer.is_error:
-            raise UnexpectedAnswer(f"{answer.status_code} on {path}: {answer.text[:300]}")
-        found: Json = answer.json()
-        return found
+    async def _get(self, path: str) -> Answer:
+        return expect_success(await self._api.get(path))
 
-    async def _post(self, path: str, body: Json, key: str, actor: str | None = None) -> Json:
+    async def _post(self, path: str, body: Json, key: str, actor: str | None = None) -> Answer:
         """Call until there is an answer that stands, always under the same key."""
         headers = {"Idempotency-Key": key} | ({} if actor is None else {"Clearhold-Actor": actor})
         last = ""
@@ -154,13 +150,10 @@ class Lender:
                 last = repr(error)
             else:
                 if answer.status_code not in _AGAIN or answer.headers.get("Retry-After") is None:
-                    if answer.is_error:
-                        raise UnexpectedAnswer(f"{answer.status_code} on {path}: {answer.text[:300]}")
-                    found: Json = answer.json()
-                    return found
+                    return expect_success(answer)
                 last = f"{answer.status_code}: {answer.text[:200]}"
             await asyncio.sleep(RETRY_PAUSE_S)
-        raise UnexpectedAnswer(f"no standing answer on {path} after {RETRY_LIMIT} calls; last {last}")
+        raise UnexpectedAnswer(f"POST {path}", f"an answer that stands after {RETRY_LIMIT} calls", last)
 
 
 def _application(clock_id: str | None) -> Json:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from typing import Any
 
 import httpx
 from rich.console import Console
@@ -16,6 +15,7 @@ from rich.table import Table
 
 from domain.loans.credit import Outcome, Reason, decide
 from domain.money import Money
+from infra.demo.answers import Answer
 from infra.demo.applications import (
     POLICY,
     Comparison,
@@ -59,7 +59,7 @@ async def run_loans(
     elapsed_s = time.monotonic() - started
     comparison = Comparison(
         [
-            Decided(each, Outcome(loan["decision"]["outcome"]), _reasons(loan))
+            Decided(each, loan.within("decision").choice("outcome", Outcome), _reasons(loan))
             for each, loan in zip(applications, loans, strict=True)
         ]
     )
@@ -68,7 +68,8 @@ async def run_loans(
     for line in comparison.summary():
         console.print(line, markup=False)
     console.print(_story(life))
-    console.print(f"declined: {'; '.join(each['statement'] for each in declined['decision']['reasons'])}", markup=False)
+    statements = (str(each["statement"]) for each in declined.within("decision").each("reasons"))
+    console.print(f"declined: {'; '.join(statements)}", markup=False)
     console.print(f"the loans took {elapsed_s:.1f} s", markup=False)
     return [
         *_check_decisions(applications, loans),
@@ -78,21 +79,21 @@ async def run_loans(
     ]
 
 
-async def _originate(lender: Lender, applications: Sequence[RealApplication]) -> list[dict[str, Any]]:
+async def _originate(lender: Lender, applications: Sequence[RealApplication]) -> list[Answer]:
     turns = asyncio.Semaphore(CLERKS)
 
-    async def decide_on(application: RealApplication) -> dict[str, Any]:
+    async def decide_on(application: RealApplication) -> Answer:
         async with turns:
             return await lender.originate(application)
 
     return list(await asyncio.gather(*(decide_on(each) for each in applications)))
 
 
-def _reasons(loan: dict[str, Any]) -> tuple[Reason, ...]:
-    return tuple(Reason(each["code"]) for each in loan["decision"]["reasons"])
+def _reasons(loan: Answer) -> tuple[Reason, ...]:
+    return tuple(each.choice("code", Reason) for each in loan.within("decision").each("reasons"))
 
 
-def _check_decisions(applications: Sequence[RealApplication], loans: Sequence[dict[str, Any]]) -> list[Check]:
+def _check_decisions(applications: Sequence[RealApplication], loans: Sequence[Answer]) -> list[Check]:
     checks = []
     for application, loan in zip(applications, loans, strict=True):
         expected = decide(application.credit, POLICY)
@@ -100,39 +101,40 @@ def _check_decisions(applications: Sequence[RealApplication], loans: Sequence[di
         checks += [
             Check(f"{name}: status", _STATUS[expected.outcome], loan["status"]),
             Check(f"{name}: reasons", expected.reasons, _reasons(loan)),
-            Check(f"{name}: is explained", True, bool(loan["decision"]["findings"])),
+            Check(f"{name}: is explained", True, bool(loan.within("decision")["findings"])),
         ]
     return checks
 
 
 def _check_life(life: Life) -> list[Check]:
+    instalments = life.schedule.each("instalments")
     steps = [event["name"] for event in life.timeline]
-    paid = sum(each["amount"] for each in life.schedule["repayments"])
-    prepaid = life.schedule["prepaid_principal"]
-    due = sum(row["paid"]["total"] for row in life.schedule["instalments"])
+    paid = sum(each.number("amount") for each in life.schedule.each("repayments"))
+    prepaid = life.schedule.number("prepaid_principal")
+    due = sum(row.within("paid").number("total") for row in instalments)
     return [
         Check("the late loan is 10 days past due", 10, life.late["days_past_due"]),
-        Check("the late loan owes a late fee", LATE_FEE_MINOR, life.late["outstanding"]["fees"]),
+        Check("the late loan owes a late fee", LATE_FEE_MINOR, life.late.within("outstanding")["fees"]),
         *(
             Check(f"the loan's story tells of {step}", True, step in steps)
             for step in ("collection_failed", "late_fee_charged", "past_due", "repaid", "restructured")
         ),
         Check("the loan is closed", "closed_obligations_met", life.loan["status"]),
-        Check("the loan owes nothing", 0, life.loan["outstanding"]["total"]),
-        Check("every instalment is paid", {"paid"}, {row["status"] for row in life.schedule["instalments"]}),
+        Check("the loan owes nothing", 0, life.loan.within("outstanding")["total"]),
+        Check("every instalment is paid", {"paid"}, {str(row["status"]) for row in instalments}),
         Check("what was received paid instalments, or principal ahead of them", paid, due + prepaid),
         Check(
             "the principal came back",
             life.loan["principal"],
-            prepaid + sum(row["paid"]["principal"] for row in life.schedule["instalments"]),
+            prepaid + sum(row.within("paid").number("principal") for row in instalments),
         ),
     ]
 
 
-def _check_declined(loan: dict[str, Any]) -> list[Check]:
+def _check_declined(loan: Answer) -> list[Check]:
     return [
         Check("the stretched application is rejected", "rejected", loan["status"]),
-        Check("it is told why", True, 0 < len(loan["decision"]["reasons"]) <= 4),
+        Check("it is told why", True, 0 < len(_reasons(loan)) <= 4),
     ]
 
 
@@ -143,9 +145,10 @@ async def _check_books(settings: Settings) -> Check:
 
 
 def _story(life: Life) -> Table:
-    table = Table(title=f"one loan of {Money(life.loan['principal'], CURRENCY)}, from application to closing")
+    table = Table(title=f"one loan of {Money(life.loan.number('principal'), CURRENCY)}, from application to closing")
     for name in ("day", "what happened", "by", "ledger transfers"):
         table.add_column(name, justify="right" if name == "ledger transfers" else "left")
     for event in life.timeline:
-        table.add_row(event["on"], event["text"], event["actor"] or "", str(len(event["transfers"]) or ""))
+        told = (str(event["on"]), str(event["text"]), str(event["actor"] or ""))
+        table.add_row(*told, str(len(event.each("transfers")) or ""))
     return table

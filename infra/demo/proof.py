@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any
 
 import httpx
 import psycopg
 
+from infra.demo.answers import UnexpectedAnswer, expect_success
 from infra.demo.purchases import CURRENCY, Plan
 from infra.demo.shop import Outcome
 
@@ -77,14 +77,13 @@ async def bank_net_by_reference(bank: httpx.AsyncClient) -> Counter[str]:
     cursor: int | None = 0
     for _ in range(STATEMENT_PAGES_MAX):
         answer = await bank.get("/statement", params={"cursor": cursor or 0, "limit": STATEMENT_PAGE})
-        answer.raise_for_status()
-        page = answer.json()
-        for operation in page["operations"]:
-            totals[operation["reference"]] += operation["settled_minor"]
+        page = expect_success(answer)
+        for operation in page.each("operations"):
+            totals[operation["reference"]] += operation.number("settled_minor")
         cursor = page["next_cursor"]
         if cursor is None:
             return totals
-    raise RuntimeError(f"the bank's statement has more than {STATEMENT_PAGES_MAX} pages")
+    raise UnexpectedAnswer("GET /statement", f"at most {STATEMENT_PAGES_MAX} pages", "more")
 
 
 async def ledger_net_by_payment(database_url: str, account: str) -> Counter[str]:
@@ -100,26 +99,35 @@ async def prove_payments(
     """Read every payment again from each side."""
     at_bank = await bank_net_by_reference(bank)
     in_ledger = await ledger_net_by_payment(database_url, account)
-    proofs = []
-    for outcome in outcomes:
-        payment_id = outcome.payment.get("id", "")
-        payment: dict[str, Any] = {}
-        if payment_id:
-            payment = (await api.get(f"/v1/payments/{payment_id}")).json()
-        proofs.append(
-            PaymentProof(
-                outcome.plan,
-                payment_id,
-                payment.get("status", "missing"),
-                payment.get("amount_captured", 0) - payment.get("amount_refunded", 0),
-                at_bank[payment_id],
-                in_ledger[payment_id],
-                (payment.get("failure") or {}).get("code", ""),
-                payment.get("links", {}).get("temporal_ui", ""),
-                outcome.error,
-            )
-        )
-    return proofs
+    return [await _prove(outcome, api, at_bank, in_ledger) for outcome in outcomes]
+
+
+async def _prove(
+    outcome: Outcome, api: httpx.AsyncClient, at_bank: Counter[str], in_ledger: Counter[str]
+) -> PaymentProof:
+    """Compare one payment; an answer about it that is not expected is an error of its own, and the others are proved."""
+    payment_id = str(outcome.payment.get("id", ""))
+    status, net_minor, failure, temporal_url, error = "missing", 0, "", "", outcome.error
+    if payment_id:
+        try:
+            payment = expect_success(await api.get(f"/v1/payments/{payment_id}"))
+            status = str(payment["status"])
+            net_minor = payment.number("amount_captured") - payment.number("amount_refunded")
+            failure = str(payment.within("failure")["code"]) if payment["failure"] is not None else ""
+            temporal_url = str(payment.within("links")["temporal_ui"])
+        except UnexpectedAnswer as unexpected:
+            error = error or str(unexpected)
+    return PaymentProof(
+        outcome.plan,
+        payment_id,
+        status,
+        net_minor,
+        at_bank[payment_id],
+        in_ledger[payment_id],
+        failure,
+        temporal_url,
+        error,
+    )
 
 
 async def prove_totals(
@@ -127,13 +135,15 @@ async def prove_totals(
 ) -> list[Check]:
     """Compare the sums: the merchant's balance, the bank's books, and that nothing is left reserved anywhere."""
     expected = sum(proof.plan.net_minor for proof in proofs)
-    balances = (await api.get(f"/v1/accounts/{account}/balances")).json()
-    totals = (await bank.get("/statement/totals")).json()
-    at_bank = totals["totals"][CURRENCY]
+    balances = expect_success(await api.get(f"/v1/accounts/{account}/balances"))
+    totals = expect_success(await bank.get("/statement/totals"))
+    at_bank = totals.within("totals").within(CURRENCY)
     return [
         Check("the merchant's balance", expected, balances["posted"]),
         Check(
-            "nothing is pending in the merchant's account", 0, balances["credits_pending"] + balances["debits_pending"]
+            "nothing is pending in the merchant's account",
+            0,
+            balances.number("credits_pending") + balances.number("debits_pending"),
         ),
         Check("the bank owes what the merchant was paid", expected, at_bank["net_settled_minor"]),
         Check("the bank holds no authorization any more", 0, at_bank["held_minor"]),

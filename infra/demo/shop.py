@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 
+from infra.demo.answers import Answer, UnexpectedAnswer, expect_success, read
 from infra.demo.purchases import CURRENCY, GOOD_CARD, Plan, Purchase, Story
 
 RETRY_LIMIT = 60
@@ -20,10 +21,6 @@ _AGAIN = frozenset({202, 409, 429, 500, 502, 503, 504})
 """Answers after which the same call is made again: not done yet, in flight, shed, or a broken server."""
 
 FINAL = frozenset({"succeeded", "partially_captured", "canceled", "expired", "failed"})
-
-
-class UnexpectedAnswer(Exception):
-    """The API answered something that the demonstration did not expect."""
 
 
 @dataclass
@@ -61,9 +58,9 @@ class Shop:
             json=self._order(purchase, token, by_hand=False, attempts=1),
             headers={"Idempotency-Key": f"purchase-{purchase.number}"},
         )
-        return {"status_code": response.status_code, **response.json()}
+        return {"status_code": response.status_code, **read(response)}
 
-    async def _play(self, plan: Plan) -> dict[str, Any]:
+    async def _play(self, plan: Plan) -> Answer:
         token = await self._token(plan.card)
         attempts = 2 if plan.story is Story.OTHER_CARD else 1
         order = self._order(plan.purchase, token, by_hand=plan.by_hand, attempts=attempts)
@@ -108,18 +105,15 @@ class Shop:
     async def _token(self, card: str) -> str:
         fields = {"number": card, "exp_month": 12, "exp_year": 2030, "cvc": "123"}
         response = await self._bank.post("/tokens", json=fields)
-        response.raise_for_status()
-        token: str = response.json()["id"]
+        token: str = expect_success(response)["id"]
         return token
 
-    async def _answer_challenge(self, payment: dict[str, Any]) -> None:
-        challenge = (payment.get("next_action") or {}).get("challenge_id")
-        if challenge is None:
-            raise UnexpectedAnswer(f"no challenge in a payment that is {payment['status']}")
+    async def _answer_challenge(self, payment: Answer) -> None:
+        challenge = payment.within("next_action")["challenge_id"]
         response = await self._bank.post(f"/challenges/{challenge}/complete", json={"outcome": "authenticated"})
-        response.raise_for_status()
+        expect_success(response)
 
-    async def _post(self, path: str, body: dict[str, Any], key: str) -> dict[str, Any]:
+    async def _post(self, path: str, body: dict[str, Any], key: str) -> Answer:
         """Call until there is an answer that stands, always under the same key."""
         last = ""
         for _ in range(RETRY_LIMIT):
@@ -131,11 +125,8 @@ class Shop:
                 last = repr(error)
             else:
                 if response.status_code not in _AGAIN:
-                    if response.is_error:
-                        raise UnexpectedAnswer(f"{response.status_code} on {path}: {response.text[:300]}")
-                    answer: dict[str, Any] = response.json()
-                    return answer
+                    return expect_success(response)
                 last = f"{response.status_code}: {response.text[:200]}"
             self.repeated += 1
             await asyncio.sleep(RETRY_PAUSE_S)
-        raise UnexpectedAnswer(f"no standing answer on {path} after {RETRY_LIMIT} calls; last {last}")
+        raise UnexpectedAnswer(f"POST {path}", f"an answer that stands after {RETRY_LIMIT} calls", last)
