@@ -15,6 +15,7 @@ from domain.payments.payment import Payment
 from domain.payments.refund import Refund
 
 RECOVERED = "clearhold_sagas_recovered_total"
+RECOVERED_COUNTS = "Payments, refunds and loans whose workflow was gone."
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ class ReconciliationActivities:
                 await self._control.recover(saga)
                 recovered.append(saga.workflow_id)
                 abandoned["payment" if saga.refund is None else "refund"] += 1
-        counter = activity.metric_meter().create_counter(RECOVERED, "Payments and refunds whose workflow was gone.")
+        counter = activity.metric_meter().create_counter(RECOVERED, RECOVERED_COUNTS)
         for kind, number in abandoned.items():
             counter.add(number, {"kind": kind})  # also 0: a rate is only seen of a counter that was there before
         after = found[-1].workflow_id if len(found) == page.limit else None

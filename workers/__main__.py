@@ -18,6 +18,7 @@ import uvloop
 from temporalio.worker import PollerBehaviorAutoscaling, UnsandboxedWorkflowRunner, Worker
 
 from activities.ledger_upkeep import LedgerUpkeepActivities
+from activities.loan_reconciliation import LoanReconciliationActivities
 from activities.reconciliation import ReconciliationActivities
 from infra import garbage
 from infra.gateways.bank_client import BankClient, Timeouts
@@ -28,6 +29,7 @@ from infra.postgres.ledger import PostgresLedger
 from infra.postgres.loan_accrual import PostgresLoanAccrual
 from infra.postgres.loan_book import PostgresLoanBook
 from infra.postgres.loan_clock import PostgresLoanClock
+from infra.postgres.open_loans import PostgresOpenLoans
 from infra.postgres.open_sagas import PostgresOpenSagas
 from infra.postgres.payment_book import PostgresPaymentBook
 from infra.postgres.pool import open_pool
@@ -45,6 +47,7 @@ from workers.control import (
     schedule_reconciliation,
 )
 from workers.health import health_server
+from workers.loan_control import TemporalLoanControl, schedule_loan_reconciliation
 from workers.registry import LOAN_WORKFLOWS, WORKFLOWS, loan_activities, payment_activities
 from workers.review_watch import watching_reviews
 
@@ -67,6 +70,7 @@ async def running_worker(settings: Settings) -> AsyncIterator[None]:
         client = await connect(settings, runtime)
         control = TemporalWorkflowControl(client, settings.payment_task_queue)
         reconciliation = ReconciliationActivities(PostgresOpenSagas(pool), control)
+        loan_reconciliation = LoanReconciliationActivities(PostgresOpenLoans(pool), TemporalLoanControl(client))
         options = _options(settings)
         payments = Worker(
             client,
@@ -83,13 +87,16 @@ async def running_worker(settings: Settings) -> AsyncIterator[None]:
             client,
             task_queue=settings.loan_task_queue,
             workflows=LOAN_WORKFLOWS,
-            activities=loan_activities(
-                PostgresLoanBook(pool),
-                SandboxScreening(bank),
-                SandboxBureau(),
-                PostgresLoanAccrual(pool),
-                PostgresLoanClock(pool, client),
-            ),
+            activities=[
+                *loan_activities(
+                    PostgresLoanBook(pool),
+                    SandboxScreening(bank),
+                    SandboxBureau(),
+                    PostgresLoanAccrual(pool),
+                    PostgresLoanClock(pool, client),
+                ),
+                loan_reconciliation.reconcile_loans,
+            ],
             **options,
         )
         await stack.enter_async_context(
@@ -105,6 +112,7 @@ async def running_worker(settings: Settings) -> AsyncIterator[None]:
             )
         await schedule_reconciliation(client, settings.payment_task_queue)
         await schedule_accrual(client, settings.loan_task_queue)
+        await schedule_loan_reconciliation(client, settings.loan_task_queue)
         async with payments, loans:
             yield
 

@@ -101,7 +101,7 @@ async def schedule_reconciliation(client: Client, task_queue: str) -> None:
         spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=RECONCILIATION_INTERVAL)]),
         policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=CATCH_UP),
     )
-    await _create(client, RECONCILIATION_ID, schedule)
+    await create_schedule(client, RECONCILIATION_ID, schedule)
 
 
 async def schedule_accrual(client: Client, task_queue: str) -> None:
@@ -116,10 +116,11 @@ async def schedule_accrual(client: Client, task_queue: str) -> None:
         spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=ACCRUAL_INTERVAL, offset=ACCRUAL_OFFSET)]),
         policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=ACCRUAL_INTERVAL),
     )
-    await _create(client, ACCRUAL_ID, schedule)
+    await create_schedule(client, ACCRUAL_ID, schedule)
 
 
-async def _create(client: Client, schedule_id: str, schedule: Schedule) -> None:
+async def create_schedule(client: Client, schedule_id: str, schedule: Schedule) -> None:
+    """Create a schedule; one that exists is left as operators set it."""
     try:
         await client.create_schedule(schedule_id, schedule)
     except ScheduleAlreadyRunningError:

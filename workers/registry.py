@@ -22,6 +22,7 @@ from activities.payment_book_port import PaymentBook
 from activities.screening_port import ScreeningProvider
 from workflows.loan import LoanWorkflow
 from workflows.loan_accrual import AccrualWorkflow
+from workflows.loan_reconciliation import LoanReconciliationWorkflow
 from workflows.loan_test_clock import LoanClockWorkflow
 from workflows.payment import PaymentWorkflow
 from workflows.reconciliation import ReconciliationWorkflow
@@ -29,7 +30,7 @@ from workflows.refund import RefundWorkflow
 
 WORKFLOWS: Sequence[type] = (PaymentWorkflow, RefundWorkflow, ReconciliationWorkflow)
 
-LOAN_WORKFLOWS: Sequence[type] = (LoanWorkflow, AccrualWorkflow, LoanClockWorkflow)
+LOAN_WORKFLOWS: Sequence[type] = (LoanWorkflow, AccrualWorkflow, LoanClockWorkflow, LoanReconciliationWorkflow)
 
 PASSED_THROUGH = (
     "domain",

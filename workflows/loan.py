@@ -104,7 +104,9 @@ class LoanWorkflow:
         )
 
     def _next_order(self) -> LoanOrder:
-        state = replace(self._process.journal.state, clock_date=self._process.clock.shown)
+        state = replace(
+            self._process.journal.state, clock_date=self._process.clock.shown, clock_told=self._process.clock.told
+        )
         return hand_on(self._order, state, workflow.payload_converter())
 
     async def _ask(self, command: LoanCommand) -> Loan:
@@ -334,7 +336,7 @@ class LoanWorkflow:
     @workflow.signal
     def advance_clock(self, to: date) -> None:
         """Move the test clock of this loan. A loan in real time does not obey."""
-        self._process.clock.advance(to)
+        self._process.tell_day(to)
 
     @workflow.query
     def progress(self) -> LoanProgress:

@@ -2,6 +2,8 @@
 
 Invariants
 - All waiting of a loan goes through `wait`; a day never goes back.
+- A test clock shows each day it was told, also when several come at once: what is written for one is written again for it
+  when the workflow task is lost and done again, with another day told meanwhile.
 - Real time is looked at when something comes that the history keeps: a command, an answer, a timer. In between the day stays,
   so what is written does not depend on when its workflow task ran (decision 10), and one payout has one day.
 """
@@ -15,10 +17,14 @@ from temporalio import workflow
 
 
 class BusinessClock:
-    """What day it is. `shown` is the day of the test clock; None is real time, in UTC, which has reached a day at least."""
+    """What day it is. `shown` is the day of the test clock; None is real time, in UTC, which has reached a day at least.
 
-    def __init__(self, shown: date | None, reached: date) -> None:
+    `told`: days that the test clock was moved to meanwhile, to be shown one after the other.
+    """
+
+    def __init__(self, shown: date | None, reached: date, told: tuple[date, ...] = ()) -> None:
         self.shown = shown
+        self.told = told
         self._reached = reached
 
     @property
@@ -39,10 +45,17 @@ class BusinessClock:
         """Let it be that day, which something has named that the history keeps."""
         self._reached = max(self._reached, day or self._reached)
 
-    def advance(self, to: date) -> None:
-        """Move the test clock; real time does not obey, and no clock goes back."""
+    def tell(self, to: date) -> None:
+        """Note a day that the test clock was moved to; real time does not obey."""
         if self.shown is not None:
-            self.shown = max(self.shown, to)
+            self.told = (*self.told, to)
+
+    def show_next(self) -> bool:
+        """Move the test clock to the next day it was told; no clock goes back. Return whether there was one."""
+        if self.shown is None or not self.told:
+            return False
+        self.shown, self.told = max(self.shown, self.told[0]), self.told[1:]
+        return True
 
     async def wait(self, until: Callable[[], bool], wakes_on: date | None, summary: str) -> None:
         """Wait until something is so, or until a day begins."""

@@ -24,6 +24,7 @@ class LoanState:
     `attempts` numbers disbursements, `payments` the payments begun: both are part of ids. `clock_date` is the day a test
     clock shows; None is real time. `recent_updates` are the ids of commands carried out, newest last. `take_backs` numbers
     refunds of payouts. `approval_undone`: two persons must approve again. `before_write_off` is the account to return to.
+    `clock_told` are days that the test clock has not shown yet.
     """
 
     loan: Loan
@@ -38,6 +39,7 @@ class LoanState:
     take_backs: int = 0
     approval_undone: bool = False
     before_write_off: LoanAccount | None = None
+    clock_told: tuple[date, ...] = ()
     schema_version: int = STATE_SCHEMA_VERSION
 
 

@@ -3,12 +3,14 @@
 Invariants
 - A payment's id is made of the loan's id, its purpose and its number, so a movement happens once.
 - Once begun, a movement is waited for, whatever cancels the loan meanwhile; it ends with the payment's own status.
-- A payment that exists already, because the loan's workflow was reset, is waited for and not begun again.
+- A payment or refund that exists already, because the loan's workflow was reset, is waited for and not begun again.
 """
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from typing import TypeVar
 
 from temporalio import workflow
 from temporalio.common import WorkflowIDReusePolicy
@@ -40,6 +42,10 @@ from workflows.visibility import of_payment
 
 PAYOUT = "disbursement"
 """The purpose of payments that pay a loan out."""
+
+Movement = TypeVar("Movement", Payment, Refund)
+Read = Callable[[PaymentBookActivities, str, str], Awaitable[Movement | None]]
+"""The activity that reads one."""
 
 PAYOUT_NOT_RETURNED = "PayoutNotReturned"
 """Failure type: money that was paid out could not be taken back. A person must look."""
@@ -122,8 +128,17 @@ class LoanMoney:
             workflow.now(),
             reason="disbursement_undone",
         )
-        ended, _ = await shielded(
-            workflow.execute_child_workflow(
+        ended, _ = await shielded(self._refund_once(loan, refund, payment))
+        if ended.status is not RefundStatus.SUCCEEDED:
+            raise ApplicationError(
+                f"The payout {payment.id} was not returned: {explain.shortfall(ended)}",
+                type=PAYOUT_NOT_RETURNED,
+                non_retryable=True,
+            )
+
+    async def _refund_once(self, loan: Loan, refund: Refund, payment: Payment) -> Refund:
+        try:
+            return await workflow.execute_child_workflow(
                 RefundWorkflow.run,
                 RefundOrder(refund, payment),
                 id=refund.id,
@@ -132,13 +147,8 @@ class LoanMoney:
                 parent_close_policy=ParentClosePolicy.ABANDON,
                 static_summary=f"Payout of loan {loan.id} taken back",
             )
-        )
-        if ended.status is not RefundStatus.SUCCEEDED:
-            raise ApplicationError(
-                f"The payout {payment.id} was not returned: {explain.shortfall(ended)}",
-                type=PAYOUT_NOT_RETURNED,
-                non_retryable=True,
-            )
+        except WorkflowAlreadyStartedError:
+            return await self._adopt("refund", refund, PaymentBookActivities.read_refund)
 
     async def charge_back(self, loan: Loan, repayment: Repayment, reason: str) -> None:
         """Note on a repayment's payment that its money was taken back, and move it: the payment counts as refunded then.
@@ -202,24 +212,24 @@ class LoanMoney:
                 static_summary=f"{explain.summary(payment)} ({loan.id})",
             )
         except WorkflowAlreadyStartedError:
-            return await self._adopt(payment)
+            return await self._adopt("payment", payment, PaymentBookActivities.read_payment)
 
-    async def _adopt(self, payment: Payment) -> Payment:
-        """Wait for a payment that an earlier run of the loan began: after a reset, the same step finds it by its id."""
+    async def _adopt(self, what: str, begun: Movement, read: Read[Movement]) -> Movement:
+        """Wait for a payment or refund that an earlier run of the loan began: after a reset, the same step finds it by its id."""
         pause = ADOPTION_PAUSE_MIN
         for _ in range(MAX_ADOPTION_POLLS):
             known = await workflow.execute_activity_method(
-                PaymentBookActivities.read_payment,
-                args=[payment.tenant_id, payment.id],
+                read,
+                args=[begun.tenant_id, begun.id],
                 task_queue=self._task_queue,
                 start_to_close_timeout=BOOK_TIMEOUT,
                 retry_policy=BOOK_RETRY,
-                summary=f"Find payment {payment.id}, which was begun before",
+                summary=f"Find {what} {begun.id}, which was begun before",
             )
             if known is not None and known.status.is_final:
                 return known
-            await workflow.sleep(pause, summary=f"payment {payment.id} to end")
+            await workflow.sleep(pause, summary=f"{what} {begun.id} to end")
             pause = min(pause * 2, ADOPTION_PAUSE_MAX)
         raise ApplicationError(
-            f"The payment {payment.id} did not come to its end.", type="payment_not_ended", non_retryable=True
+            f"The {what} {begun.id} did not come to its end.", type=f"{what}_not_ended", non_retryable=True
         )

@@ -42,7 +42,7 @@ class LoanProcess:
     """A loan under way. `waits_for` is empty while something is being done."""
 
     def __init__(self, state: LoanState, payment_task_queue: str | None, *, settled: bool) -> None:
-        self.clock = BusinessClock(state.clock_date, state.loan.business_date)
+        self.clock = BusinessClock(state.clock_date, state.loan.business_date, state.clock_told)
         self.journal = LoanJournal(state)
         money = LoanMoney(payment_task_queue)
         self._origination = LoanOrigination(self.journal, self.clock)
@@ -87,6 +87,7 @@ class LoanProcess:
     async def go_on(self) -> None:
         """Do the next thing: what the loan's status asks for, or a command."""
         self.journal.stop_if_cancelled()
+        self._show_told()
         if self._failure is not None:
             await self._rest_after(self._failure)
         await self.queue.in_context_of_sender(self._do_next())
@@ -223,6 +224,15 @@ class LoanProcess:
             self.waits_for, self.wakes_on = "", None
         if self.queue:
             self.journal.show("", None, self.compensations)
+
+    def tell_day(self, to: date) -> None:
+        """Move the test clock, at once or when the loan has caught up with it."""
+        self.clock.tell(to)
+        self._show_told()
+
+    def _show_told(self) -> None:
+        while not self.must_move() and self.clock.show_next():
+            pass
 
     def must_move(self) -> bool:
         """Tell whether a test clock has left a loan behind that is served by days."""

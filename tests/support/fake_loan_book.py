@@ -46,7 +46,7 @@ class FakeLoanBook:
             return RecordOutcome(self.refuse[name])
         known = self.loans.get(loan.id)
         if known is not None and known.version >= loan.version:
-            return RecordOutcome("exists")
+            return RecordOutcome("exists" if record.event.key in self.events else "loan_is_ahead")
         saved = copy.deepcopy((self.ledger.posted, self.ledger.holds, self.ledger.entries))
         self._accrue(record)
         result = self._book(record.entry)

@@ -18,6 +18,8 @@ from temporalio.worker import Worker
 from activities.credit_bureau_port import BureauReport, BureauRequest
 from activities.loan_accrual_port import AccrualCursor, AccrualPage
 from activities.loan_clock_port import ClockedLoan
+from activities.loan_reconciliation import LoanReconciliationActivities, OpenLoan
+from activities.reconciliation import Page
 from activities.screening_port import (
     ScreeningOutcome,
     ScreeningRequest,
@@ -27,15 +29,18 @@ from activities.screening_port import (
 from domain.loans.application import Applicant, Income, LoanApplication, Mandate, ServicingTerms
 from domain.loans.delinquency import LateFeeRule, PenaltyRate
 from domain.loans.frequency import Frequency
-from domain.loans.loan import CLOSED, RUNNING, Loan
+from domain.loans.loan import CLOSED, ENDED, RUNNING, Loan
+from domain.loans.status import LoanStatus
 from domain.loans.terms import LoanTerms, Method
 from domain.payments.payment import PaymentKind
 from tests.support.fake_book import FakePaymentBook
 from tests.support.fake_gateway import FakeGateway
 from tests.support.fake_loan_book import FakeLoanBook
+from workers.loan_control import TemporalLoanControl
 from workers.registry import LOAN_WORKFLOWS, WORKFLOWS, loan_activities, payment_activities, sandbox
 from workflows.loan import LoanWorkflow
 from workflows.loan_messages import AcceptOffer, LoanOrder
+from workflows.loan_reconciliation import LoanReconciliationOrder, LoanReconciliationReport, LoanReconciliationWorkflow
 from workflows.loan_visibility import of_application, summary
 
 LoanHandle = WorkflowHandle[LoanWorkflow, Loan]
@@ -108,6 +113,23 @@ class FakeClock:
 
     async def show(self, tenant_id: str, clock_id: str, name: str, on: date, advancing_to: date | None) -> None:
         self.shown[clock_id] = on
+
+
+@dataclass
+class BookOfOpenLoans:
+    """The loans of the fake book that have not ended, and the clocks, in pages."""
+
+    book: FakeLoanBook
+    clock: FakeClock
+
+    async def page(self, page: Page) -> list[OpenLoan]:
+        loans = [
+            OpenLoan(each.id, each.status not in ENDED)
+            for each in self.book.loans.values()
+            if each.status not in ENDED - {LoanStatus.CLOSED_RESCHEDULED}
+        ]
+        found = sorted([*loans, *(OpenLoan(each, False) for each in self.clock.shown)], key=lambda each: each.id)
+        return [each for each in found if each.id > page.after][: page.limit]
 
 
 def terms(**changes: Any) -> LoanTerms:
@@ -209,6 +231,15 @@ class LoanWorld:
         self.ledger.funds[account] -= had
         return had
 
+    async def reconcile(self, **order: Any) -> LoanReconciliationReport:
+        """Look at every loan now, as the schedule does."""
+        return await self.client.execute_workflow(
+            LoanReconciliationWorkflow.run,
+            LoanReconciliationOrder(**order),
+            id=f"loan-reconciliation-{uuid.uuid4().hex}",
+            task_queue=self.task_queue,
+        )
+
     async def advance(self, handle: LoanHandle, to: date) -> Loan:
         """Move the loan's test clock, and return the loan once it has caught up."""
         await handle.signal(LoanWorkflow.advance_clock, to)
@@ -228,6 +259,7 @@ class LoanWorld:
 async def loan_world(client: Client, **worker_options: Any) -> AsyncIterator[LoanWorld]:
     """Serve loans on a task queue of their own while the block runs."""
     world = LoanWorld(client, f"test-{uuid.uuid4().hex}")
+    reconciliation = LoanReconciliationActivities(BookOfOpenLoans(world.book, world.clock), TemporalLoanControl(client))
     async with Worker(
         client,
         task_queue=world.task_queue,
@@ -235,6 +267,7 @@ async def loan_world(client: Client, **worker_options: Any) -> AsyncIterator[Loa
         activities=[
             *payment_activities(world.ledger, {"sandbox": world.gateway}),
             *loan_activities(world.book, world.providers, world.providers, world.accrual, world.clock),
+            reconciliation.reconcile_loans,
         ],
         workflow_runner=sandbox(),
         **worker_options,

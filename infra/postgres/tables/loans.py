@@ -44,6 +44,7 @@ class LoanRow(SQLModel, table=True):
         sa.Index("loans_by_status", "tenant_id", "status", *_NEWEST_FIRST),
         sa.Index("loans_by_customer", "tenant_id", "customer", "currency"),
         sa.Index("loans_by_clock", "tenant_id", "test_clock", "id", postgresql_where=sa.text("test_clock IS NOT NULL")),
+        sa.Index("loans_by_id", "id", postgresql_where=sa.text("status NOT IN ('rejected', 'withdrawn_by_client')")),
     )
 
     tenant_id: str = Field(primary_key=True, sa_type=_TEXT, foreign_key=_TENANT_ID)

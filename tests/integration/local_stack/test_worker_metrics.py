@@ -14,6 +14,7 @@ from infra.local.stack import BANK, LocalStack, StackOptions
 from infra.temporal_client import connect
 from tests.integration.local_stack.conditions import wait_until
 from workers.control import RECONCILIATION_ID
+from workers.loan_control import LOAN_RECONCILIATION_ID
 
 PATIENCE_S = 60.0
 
@@ -73,6 +74,9 @@ async def test_a_run_of_reconciliation_counts_what_it_recovered_also_when_that_i
     urls = stack.metrics_urls().values()
     wait_until(lambda: any("clearhold_sagas_recovered_total" in _samples(url) for url in urls), PATIENCE_S)
     assert sum(_samples(url).get("clearhold_sagas_recovered_total", 0) for url in urls) == 0
+    await client.get_schedule_handle(LOAN_RECONCILIATION_ID).trigger()
+    wait_until(lambda: any("clearhold_loans_lost_total" in _samples(url) for url in urls), PATIENCE_S)
+    assert sum(_samples(url).get("clearhold_loans_lost_total", 0) for url in urls) == 0
 
 
 def test_a_worker_that_was_killed_is_scraped_at_the_same_place_again(stack: LocalStack) -> None:

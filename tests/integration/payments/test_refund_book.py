@@ -145,3 +145,15 @@ async def test_a_step_that_the_refund_has_moved_past_writes_nothing_not_even_its
     assert await book.read_refund("default", first.refund.id) == failed.refund
     assert await refund_columns(pool, payment) == (0, 0)
     assert await balances(accounts, "merchant") == (0, 0, 0, 2933)
+
+
+async def test_a_refund_is_read_back_as_it_was_written(book: PostgresPaymentBook) -> None:
+    payment = await paid(book)
+    first = opening(payment, 1, 1000)
+    assert await book.read_refund("default", first.refund.id) is None
+    assert (await book.record_refund(first)).booked
+    assert await book.read_refund("default", first.refund.id) == first.refund
+    last = ending(payment, first, RefundAction.SUCCEED)
+    assert (await book.record_refund(last)).booked
+    assert await book.read_refund("default", first.refund.id) == last.refund
+    assert await book.read_refund("other", first.refund.id) is None

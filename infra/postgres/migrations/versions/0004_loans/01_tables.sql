@@ -57,6 +57,7 @@ create index loans_by_time on loans (tenant_id, created_at desc, id desc);
 create index loans_by_status on loans (tenant_id, status, created_at desc, id desc);
 create index loans_by_customer on loans (tenant_id, customer, currency);
 create index loans_by_clock on loans (tenant_id, test_clock, id) where test_clock is not null;
+create index loans_by_id on loans (id) where status not in ('rejected', 'withdrawn_by_client');
 
 create table loan_instalments (
   tenant_id text collate "C" not null,
