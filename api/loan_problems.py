@@ -88,7 +88,7 @@ LOAN_INTERRUPTED = declare(
     409,
     "The loan's workflow was stopped",
     "The loan is open, but its workflow was ended from outside.",
-    "Tell whoever looks after the service; the loan's books are as they were last written.",
+    "It goes on by itself within minutes: send the call again, with the same key. If it does not, tell who runs the service.",
 )
 
 _OF_CODE = {
