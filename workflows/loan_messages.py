@@ -13,8 +13,20 @@ from domain.loans.loan import Loan
 from domain.loans.payout import Payout
 from domain.loans.proposals import Proposal
 from domain.loans.restructure import PrepaymentEffect
+from domain.payments.payment import Payment
 
 STATE_SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class UnbookedPayment:
+    """A payment that has moved money for a loan and is not booked on it: what it was for, on which day, and who asked for it."""
+
+    payment: Payment
+    purpose: str
+    on: date
+    effect: PrepaymentEffect | None = None
+    actor: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +36,7 @@ class LoanState:
     `attempts` numbers disbursements, `payments` the payments begun: both are part of ids. `clock_date` is the day a test
     clock shows; None is real time. `recent_updates` are the ids of commands carried out, newest last. `take_backs` numbers
     refunds of payouts. `approval_undone`: two persons must approve again. `before_write_off` is the account to return to.
-    `clock_told` are days that the test clock has not shown yet.
+    `clock_told` are days that the test clock has not shown yet. `unbooked` is booked before anything else happens.
     """
 
     loan: Loan
@@ -40,6 +52,7 @@ class LoanState:
     approval_undone: bool = False
     before_write_off: LoanAccount | None = None
     clock_told: tuple[date, ...] = ()
+    unbooked: UnbookedPayment | None = None
     schema_version: int = STATE_SCHEMA_VERSION
 
 

@@ -3,7 +3,8 @@
 Invariants
 - A payment's id is made of the loan's id, its purpose and its number, so a movement happens once.
 - Once begun, a movement is waited for, whatever cancels the loan meanwhile; it ends with the payment's own status.
-- A payment or refund that exists already, because the loan's workflow was reset, is waited for and not begun again.
+- A payment or refund that exists already, because the loan's workflow was reset, is waited for and not begun again. One whose
+  workflow was ended from outside is too: its row says how it ended, or reconciliation ends it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import TypeVar
 
 from temporalio import workflow
 from temporalio.common import WorkflowIDReusePolicy
-from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
+from temporalio.exceptions import ApplicationError, ChildWorkflowError, WorkflowAlreadyStartedError
 from temporalio.workflow import ParentClosePolicy
 
 from activities.payment_book import PaymentBookActivities
@@ -32,7 +33,7 @@ from domain.payments.record import TimelineEvent
 from domain.payments.refund import Refund, RefundStatus
 from domain.payments.status import PaymentStatus
 from workflows.loan_journal import LEDGER_REFUSED
-from workflows.loan_policies import ADOPTION_PAUSE_MAX, ADOPTION_PAUSE_MIN, MAX_ADOPTION_POLLS
+from workflows.loan_policies import ADOPTION_PAUSE_MAX, ADOPTION_PAUSE_MIN, MAX_ADOPTION_POLLS, MAX_UNWRITTEN_POLLS
 from workflows.messages import PaymentOrder, RefundOrder
 from workflows.payment import PaymentWorkflow
 from workflows.policies import BOOK_RETRY, BOOK_TIMEOUT
@@ -148,7 +149,9 @@ class LoanMoney:
                 static_summary=f"Payout of loan {loan.id} taken back",
             )
         except WorkflowAlreadyStartedError:
-            return await self._adopt("refund", refund, PaymentBookActivities.read_refund)
+            return await self._adopt("refund", refund, PaymentBookActivities.read_refund, is_over=False)
+        except ChildWorkflowError:
+            return await self._adopt("refund", refund, PaymentBookActivities.read_refund, is_over=True)
 
     async def charge_back(self, loan: Loan, repayment: Repayment, reason: str) -> None:
         """Note on a repayment's payment that its money was taken back, and move it: the payment counts as refunded then.
@@ -212,12 +215,18 @@ class LoanMoney:
                 static_summary=f"{explain.summary(payment)} ({loan.id})",
             )
         except WorkflowAlreadyStartedError:
-            return await self._adopt("payment", payment, PaymentBookActivities.read_payment)
+            return await self._adopt("payment", payment, PaymentBookActivities.read_payment, is_over=False)
+        except ChildWorkflowError:
+            return await self._adopt("payment", payment, PaymentBookActivities.read_payment, is_over=True)
 
-    async def _adopt(self, what: str, begun: Movement, read: Read[Movement]) -> Movement:
-        """Wait for a payment or refund that an earlier run of the loan began: after a reset, the same step finds it by its id."""
+    async def _adopt(self, what: str, begun: Movement, read: Read[Movement], *, is_over: bool) -> Movement:
+        """Wait until the row of a payment or refund says how it ended, and return it as it is written.
+
+        An earlier run of the loan began it (after a reset, the same step finds it by its id), or its workflow was ended from
+        outside (`is_over`); one that had written nothing by then has failed.
+        """
         pause = ADOPTION_PAUSE_MIN
-        for _ in range(MAX_ADOPTION_POLLS):
+        for poll in range(MAX_ADOPTION_POLLS):
             known = await workflow.execute_activity_method(
                 read,
                 args=[begun.tenant_id, begun.id],
@@ -228,6 +237,10 @@ class LoanMoney:
             )
             if known is not None and known.status.is_final:
                 return known
+            if known is None and is_over and poll >= MAX_UNWRITTEN_POLLS:
+                text = "Its workflow was ended before anything of it was written."
+                status = type(begun.status)("failed")
+                return replace(begun, status=status, failure_code="workflow_terminated", failure_message=text)
             await workflow.sleep(pause, summary=f"{what} {begun.id} to end")
             pause = min(pause * 2, ADOPTION_PAUSE_MAX)
         raise ApplicationError(

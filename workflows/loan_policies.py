@@ -28,6 +28,9 @@ ADOPTION_PAUSE_MIN, ADOPTION_PAUSE_MAX = timedelta(seconds=1), timedelta(hours=1
 MAX_ADOPTION_POLLS = 2_000
 """About eighty days; a payment that waits for a person so long is a case for one."""
 
+MAX_UNWRITTEN_POLLS = 7
+"""About two minutes; a payment whose workflow was ended, and which has no row by then, was never begun."""
+
 MAX_DAYS_PER_RUN = 120
 """Days with events that one run serves before it continues as new: about 4,000 history events at most."""
 

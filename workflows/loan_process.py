@@ -20,7 +20,7 @@ from domain.errors import DomainError
 from domain.loans.agenda import next_day
 from domain.loans.loan import CLOSED, ENDED, RUNNING, Loan
 from domain.loans.status import LoanStatus
-from workflows.command_queue import CommandQueue
+from workflows.command_queue import CommandQueue, as_failure
 from workflows.loan_clock import BusinessClock
 from workflows.loan_commands import LoanCommands
 from workflows.loan_decisions import LoanDecisions
@@ -142,7 +142,10 @@ class LoanProcess:
             await self.disbursement.disburse()
 
     async def _serve(self) -> None:
-        """Serve the next day that has come, else carry out a command, else wait for either."""
+        """Book what was moved, else serve the next day that has come, else carry out a command, else wait for either."""
+        if self.journal.state.unbooked is not None:
+            await self._servicing.book_moved()
+            return
         if self._tranches.is_stuck:
             await self._wait_for_command("an operator: `retry_disbursement` undoes the payout that failed")
             return
@@ -205,7 +208,8 @@ class LoanProcess:
         if self.loan.status in ENDED:
             return True
         ends_on = self._ends_on()
-        return ends_on is not None and ends_on <= self.clock.today and not self.queue
+        has_more = bool(self.queue) or self.journal.state.unbooked is not None
+        return ends_on is not None and ends_on <= self.clock.today and not has_more
 
     async def _wait_for_command(self, waits_for: str) -> None:
         self.journal.require_person(needed=True)
@@ -262,10 +266,11 @@ class LoanProcess:
         try:
             self._commands.check(command)
             await self.queue.in_context_of_sender(self._commands.act_on(command))
-        except DomainError as refusal:
-            self.queue.refuse(refusal)
-        except ApplicationError as failure:
+        except (DomainError, ApplicationError) as refusal:
+            failure = as_failure(refusal)
             self.queue.refuse(failure)
+            if self.journal.state.unbooked is not None:  # it moved money all the same
+                raise ApplicationError(failure.message, type=failure.type, non_retryable=True) from None
 
     async def _rest_after(self, failure: BaseException) -> None:
         """A step failed for good: say so, and try it again after a while, or when a command comes.
@@ -273,6 +278,7 @@ class LoanProcess:
         Days stay before commands: one that waits while a day has failed is refused, for its turn cannot come.
         """
         self._failure = None
+        self.queue.answer(self.loan)  # whoever sent the last command: what he asked for was done
         while self.queue and self.loan.status in RUNNING | CLOSED:
             self.queue.take()
             self.queue.refuse(ApplicationError(reason_of(failure), type=LEDGER_REFUSED, non_retryable=True))

@@ -2,6 +2,7 @@
 
 Invariants
 - One thing at a time, each ending in one record: booking, rows and timeline together, interest accrued up to that day first.
+- Money that was moved is booked before anything else happens, so what the ledger refuses for a while is not moved again.
 - Penalty interest is brought up to the day before anything else is booked, so that what is owed is true when money comes.
 """
 
@@ -26,7 +27,7 @@ from domain.payments.status import PaymentStatus
 from workflows.loan_decisions import LoanDecisions
 from workflows.loan_desk import LoanDesk
 from workflows.loan_journal import LoanJournal
-from workflows.loan_messages import Recover, Repay, ReverseRepayment
+from workflows.loan_messages import Recover, Repay, ReverseRepayment, UnbookedPayment
 from workflows.loan_money import LoanMoney
 from workflows.loan_tranches import LoanTranches
 
@@ -34,6 +35,9 @@ PAYMENT_DECLINED = "payment_declined"
 """Failure type: the money was not to be had; nothing was booked."""
 
 _RECORD = LoanBookActivities.record_servicing
+
+_RECOVERY, _OVERPAYMENT_REFUND = "recovery", "overpayment_refund"
+"""Purposes of payments that are booked in their own way; all others repay."""
 
 
 class LoanServicing(LoanDesk):
@@ -113,9 +117,9 @@ class LoanServicing(LoanDesk):
         amount = charged.account.amount_due(on)
         if not amount:
             return
-        paid = await self._take(amount, mandate, "collection")
+        paid = await self._take(amount, mandate, "collection", on)
         if paid.status is PaymentStatus.SUCCEEDED:
-            await self._book_repayment(paid, on, None)
+            await self.book_moved()
             return
         await self._write(
             charged.account,
@@ -159,28 +163,68 @@ class LoanServicing(LoanDesk):
 
     async def repay(self, command: Repay, on: date) -> None:
         """Take a repayment. Raises ApplicationError of type PAYMENT_DECLINED when the money was not to be had."""
-        paid = await self._take_or_fail(command.amount_minor, command.source, "repayment")
-        await self._book_repayment(paid, on, command.effect)
+        await self._take_or_fail(command.amount_minor, command.source, "repayment", on, effect=command.effect)
+        await self.book_moved()
 
     async def pay_off(self, source: Mandate | None, on: date) -> None:
         """Take all that is owed today."""
         owed = self._charged(on).account.owed(on).total
-        paid = await self._take_or_fail(owed, source, "payoff")
-        await self._book_repayment(paid, on, None)
+        await self._take_or_fail(owed, source, "payoff", on)
+        await self.book_moved()
 
-    async def _take(self, amount: int, source: Mandate, purpose: str) -> Payment:
+    async def book_moved(self) -> None:
+        """Book the payment that has moved money and is not booked yet, on its day and as it was asked for."""
+        moved = self._journal.state.unbooked
+        if moved is None:
+            return
+        if moved.purpose == _RECOVERY:
+            await self._book_recovery(moved)
+        elif moved.purpose == _OVERPAYMENT_REFUND:
+            await self._book_overpayment_refund(moved)
+        else:
+            await self._book_repayment(moved.payment, moved.on, moved.effect)
+        self._journal.state = replace(self._journal.state, unbooked=None)
+
+    def _next_payment(self) -> int:
         state = self._journal.state
         self._journal.state = replace(state, payments=state.payments + 1)
-        self._journal.step = f"taking {self._amount(amount)} from {source.source}"
-        paid = await self._money.collect(self._loan, amount, source, purpose, state.payments + 1)
+        return state.payments + 1
+
+    def _note_moved(self, moved: UnbookedPayment) -> None:
         self._journal.note_kept()
+        if moved.payment.status is PaymentStatus.SUCCEEDED:
+            self._journal.state = replace(self._journal.state, unbooked=moved)
+
+    async def _take(
+        self,
+        amount: int,
+        source: Mandate,
+        purpose: str,
+        on: date,
+        *,
+        effect: PrepaymentEffect | None = None,
+        actor: str = "",
+    ) -> Payment:
+        number = self._next_payment()
+        self._journal.step = f"taking {self._amount(amount)} from {source.source}"
+        paid = await self._money.collect(self._loan, amount, source, purpose, number)
+        self._note_moved(UnbookedPayment(paid, purpose, on, effect, actor))
         return paid
 
-    async def _take_or_fail(self, amount: int, source: Mandate | None, purpose: str) -> Payment:
+    async def _take_or_fail(
+        self,
+        amount: int,
+        source: Mandate | None,
+        purpose: str,
+        on: date,
+        *,
+        effect: PrepaymentEffect | None = None,
+        actor: str = "",
+    ) -> None:
         mandate = source or self._loan.application.mandate
         if mandate is None:
             raise ApplicationError("No source was sent.", type="no_mandate", non_retryable=True)
-        paid = await self._take(amount, mandate, purpose)
+        paid = await self._take(amount, mandate, purpose, on, effect=effect, actor=actor)
         if paid.status is not PaymentStatus.SUCCEEDED:
             raise ApplicationError(
                 f"{self._amount(amount)} could not be taken: {explain.shortfall(paid)}",
@@ -188,7 +232,6 @@ class LoanServicing(LoanDesk):
                 type=PAYMENT_DECLINED,
                 non_retryable=True,
             )
-        return paid
 
     async def _book_repayment(self, paid: Payment, on: date, effect: PrepaymentEffect | None) -> None:
         charged = self._charged(on)
@@ -216,11 +259,12 @@ class LoanServicing(LoanDesk):
 
     async def refund_overpayment(self, actor: str, on: date) -> None:
         """Give an overpayment back to the borrower's wallet, which closes the loan."""
-        amount = self._account.overpaid
-        state = self._journal.state
-        self._journal.state = replace(state, payments=state.payments + 1)
         paid = await self._money.send(
-            self._loan, amount, self._loan.application.funding_account, "overpayment_refund", state.payments + 1
+            self._loan,
+            self._account.overpaid,
+            self._loan.application.funding_account,
+            _OVERPAYMENT_REFUND,
+            self._next_payment(),
         )
         if paid.status is not PaymentStatus.SUCCEEDED:
             raise ApplicationError(
@@ -228,6 +272,11 @@ class LoanServicing(LoanDesk):
                 type=PAYMENT_DECLINED,
                 non_retryable=True,
             )
+        self._note_moved(UnbookedPayment(paid, _OVERPAYMENT_REFUND, on, actor=actor))
+        await self.book_moved()
+
+    async def _book_overpayment_refund(self, moved: UnbookedPayment) -> None:
+        amount, on = moved.payment.amount_captured_minor, moved.on
         closed = replace(self._loan.moved(LoanAction.REFUND_CREDIT_BALANCE), closed_on=on)
         await self._write(
             replace(self._account, overpaid=0),
@@ -236,9 +285,9 @@ class LoanServicing(LoanDesk):
             f"{self._amount(amount)} given back; the loan is closed",
             loan=closed,
             entry=booking.refund_overpayment(self._loan, amount, self._loan.version + 1),
-            actor=actor,
+            actor=moved.actor,
             amount_minor=amount,
-            payment_id=paid.id,
+            payment_id=moved.payment.id,
         )
 
     async def reverse(self, command: ReverseRepayment, on: date) -> None:
@@ -273,16 +322,19 @@ class LoanServicing(LoanDesk):
 
     async def recover(self, command: Recover, on: date) -> None:
         """Take money on a claim that was given up."""
-        paid = await self._take_or_fail(command.amount_minor, command.source, "recovery")
-        amount = paid.amount_captured_minor
+        await self._take_or_fail(command.amount_minor, command.source, _RECOVERY, on, actor=command.actor)
+        await self.book_moved()
+
+    async def _book_recovery(self, moved: UnbookedPayment) -> None:
+        amount = moved.payment.amount_captured_minor
         await self._write(
             self._account,
-            on,
+            moved.on,
             "recovered",
             f"{self._amount(amount)} recovered",
             loan=replace(self._loan, recovered_minor=self._loan.recovered_minor + amount),
             entry=booking.recovery(self._loan, amount, self._loan.version + 1),
-            actor=command.actor,
+            actor=moved.actor,
             amount_minor=amount,
-            payment_id=paid.id,
+            payment_id=moved.payment.id,
         )
