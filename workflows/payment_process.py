@@ -85,7 +85,7 @@ class PaymentProcess:
         while True:
             if (
                 self.payment.status is PaymentStatus.PROCESSING
-            ):  # between commands, only a review that was tried again is
+            ):  # as between commands only a review is that was tried again
                 await self.undo.close_again()
             if isinstance(command, CapturePayment) and self.payment.is_being_captured:
                 await self._capture.finish()

@@ -86,7 +86,8 @@ BEGIN
     ON CONFLICT (tenant_id, id) DO UPDATE SET
         status = excluded.status, debit_account = excluded.debit_account, payment_method = excluded.payment_method,
         attempt = excluded.attempt, captures = excluded.captures, pending_capture_minor = excluded.pending_capture_minor,
-        pending_capture_final = excluded.pending_capture_final, amount_authorized_minor = excluded.amount_authorized_minor, amount_captured_minor = excluded.amount_captured_minor,
+        pending_capture_final = excluded.pending_capture_final,
+        amount_authorized_minor = excluded.amount_authorized_minor, amount_captured_minor = excluded.amount_captured_minor,
         gateway_reference = excluded.gateway_reference, challenge_id = excluded.challenge_id,
         failure_code = excluded.failure_code, failure_message = excluded.failure_message,
         review_reason = excluded.review_reason, expires_at = excluded.expires_at, commands = excluded.commands,
