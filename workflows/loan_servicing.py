@@ -191,7 +191,6 @@ class LoanServicing(LoanDesk):
         return state.payments + 1
 
     def _note_moved(self, moved: UnbookedPayment) -> None:
-        self._journal.note_kept()
         if moved.payment.status is PaymentStatus.SUCCEEDED:
             self._journal.state = replace(self._journal.state, unbooked=moved)
 
@@ -208,6 +207,7 @@ class LoanServicing(LoanDesk):
         number = self._next_payment()
         self._journal.step = f"taking {self._amount(amount)} from {source.source}"
         paid = await self._money.collect(self._loan, amount, source, purpose, number)
+        self._journal.note_kept()
         self._note_moved(UnbookedPayment(paid, purpose, on, effect, actor))
         return paid
 
