@@ -125,3 +125,12 @@ async def challenge_timed_out(scene: Scene) -> None:
 async def limit_exceeded(scene: Scene) -> None:
     scene.world.book.max_amount_minor = 1000
     await scene.expect(await scene.pay(scene.card(), S.FAILED), "failed")
+
+
+@path
+async def refused_by_a_run_that_was_lost(scene: Scene) -> None:
+    """The limit is no longer in the way; what was written stands."""
+    trying = scene.card().confirm()
+    scene.world.book.payments[trying.id] = trying.failed("limit_exceeded", "A limit was passed.")
+    await scene.expect(await scene.pay(scene.card(), S.FAILED), "failed")
+    assert "authorize" not in scene.gateway.calls

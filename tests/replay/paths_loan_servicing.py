@@ -53,6 +53,18 @@ async def loan_paid_off_by_its_mandate(scene: LoanScene) -> None:
 
 
 @loan_path
+async def loan_repaid_and_not_booked_at_first(scene: LoanScene) -> None:
+    handle = await scene.active()
+    scene.world.give("borrower", ENOUGH)
+    scene.world.book.refuse["repaid"] = "debit_account_closed"
+    await scene.tell_in_vain(handle, LoanWorkflow.pay_off, PayOff(), "LedgerRefused")
+    scene.world.book.refuse.clear()
+    await scene.tell_in_vain(handle, LoanWorkflow.repay, Repay(1_000), "illegal_transition")
+    await scene.end_on(handle, date(2026, 4, 20), CLOSED)
+    assert len(scene.world.book.repayments) == 1
+
+
+@loan_path
 async def loan_missed_then_caught_up(scene: LoanScene) -> None:
     handle = await _late(scene)
     scene.world.give("borrower", ENOUGH)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from domain.payments.payment import Payment
-from domain.payments.refund import RefundStatus
+from domain.payments.refund import Refund, RefundAction, RefundStatus
 from tests.replay.scene import Scene, path
 from tests.support.fake_gateway import Fault
 from workflows.messages import ResolveRefund, RetryReview
@@ -41,6 +43,16 @@ async def refund_over_what_was_captured(scene: Scene) -> None:
 async def refund_of_money_that_was_spent(scene: Scene) -> None:
     scene.world.book.refuse["refund_hold"] = "exceeds_credits"
     await _refund(scene, 1000, RefundStatus.FAILED)
+
+
+@path
+async def refund_refused_by_a_run_that_was_lost(scene: Scene) -> None:
+    """The money is there again; what was written stands."""
+    payment, begun = await _paid(scene), datetime.now(UTC)
+    lost = Refund("default", f"re_{scene.name}", payment.id, 1000, payment.currency, begun)
+    scene.world.book.refunds[lost.id] = lost.moved(RefundAction.FAIL, "insufficient_funds", "Not enough money.")
+    assert (await scene.refund(payment, 1000)).status is RefundStatus.FAILED
+    assert "refund" not in scene.gateway.calls
 
 
 @path

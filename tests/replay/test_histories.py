@@ -100,6 +100,7 @@ def test_every_kind_of_activity_that_workflows_call_is_recorded(texts: dict[str,
                 called.add(payload_value(marker["details"]["data"]["payloads"][0]["data"])["activity_type"])
     assert called >= {
         *("open_payment", "reserve_funds", "book_payment", "release_funds", "note_progress", "read_payment"),
+        "read_refund",
         *("open_refund", "book_refund", "reconcile_page", "expire_holds"),
         *("authorize", "capture", "void", "refund", "reverse", "inquire"),
     }
