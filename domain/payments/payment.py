@@ -194,10 +194,12 @@ class Payment:
     def _closed(self, action: PaymentAction, code: str, message: str) -> Payment:
         partly = self.amount_captured_minor > 0
         moved = self._move(PaymentAction.CLOSE_PARTIAL if partly else action)
+        undone = self.pending_capture_minor > 0
         return replace(
             moved,
             failure_code=code,
             failure_message=message,
+            commands=self.commands[:-1] if undone else self.commands,  # the capture under way was not made
             challenge_id=None,
             pending_capture_minor=0,
             pending_capture_final=False,

@@ -110,6 +110,14 @@ def test_what_was_captured_is_kept_when_the_rest_is_given_up() -> None:
         assert ended.amount_captured_minor == 1000
 
 
+def test_a_payment_names_the_commands_that_stand_and_not_the_capture_that_was_undone() -> None:
+    captured = authorized().begin_capture(10).taking("one").captured(10, final=False)
+    under_way = captured.begin_capture(5).taking("two")
+    assert under_way.commands == ("one", "two")
+    assert under_way.failed("lost", "It was undone.").commands == ("one",)
+    assert captured.canceled("by the client").commands == ("one",)
+
+
 def test_a_wallet_attached_later_becomes_the_payer() -> None:
     waiting = payment(kind=PaymentKind.WALLET, status=PaymentStatus.REQUIRES_PAYMENT_METHOD)
     assert waiting.attach("wallet-2").debit_account == "wallet-2"
