@@ -50,6 +50,10 @@ log = structlog.get_logger(__name__)
 ACCEPT_TIMEOUT_S = 3.0
 """How long it may take to learn whether something was accepted, once the client's own wait is over."""
 
+TURNS = 64
+"""Starts under way at Temporal that somebody waits for; the others wait here, where it costs nothing. More at once slow each
+other down: under overload the rate would sink below that of the peak."""
+
 QUERY_TIMEOUT_S = 5.0
 """How long a workflow may take to say what it is doing."""
 
@@ -75,27 +79,56 @@ class WorkflowCalls:
 
     def __init__(self, link: TemporalLink) -> None:
         self._link = link
+        self._turns = asyncio.Semaphore(TURNS)
 
     async def submit_first(self, run: Any, order: Any, submit: Any, update_id: str, wait_s: float, options: Any) -> Any:
         """Start a workflow, or find the one of that id, and send its first update; `options` are those of the start."""
-        client = self._link.client
-        if wait_s > 0:
-            start = WithStartWorkflowOperation(run, order, **options)
-            call = client.execute_update_with_start_workflow(submit, start_workflow_operation=start, id=update_id)
+        left_s = await self._take_turn(wait_s)
+        if left_s > 0:
             try:
-                return await within(wait_s, call)
+                return await self._submit_with_start(run, order, submit, update_id, left_s, options)
             except TimeoutError:
-                await _look_at(start)
-            except Exception as error:
-                await _look_at(start)
-                if _is_started_already(error):
-                    return await self._submit_again(options["id"], submit, update_id, wait_s)
-                raise await self._meaning_of(error, options["id"]) from error
+                pass
+            finally:
+                self._turns.release()
         try:
-            await within(ACCEPT_TIMEOUT_S, client.start_workflow(run, order, **options))
+            await within(ACCEPT_TIMEOUT_S, self._link.client.start_workflow(run, order, **options))
         except Exception as error:
             raise _translated(error) from error
         return None
+
+    async def _take_turn(self, wait_s: float) -> float:
+        """Wait for a turn and return how many seconds of the wait are left; 0 when it was over first, without a turn."""
+        clock = asyncio.get_running_loop().time
+        ends = clock() + wait_s
+        try:
+            async with asyncio.timeout_at(ends):
+                await self._turns.acquire()
+        except TimeoutError:
+            return 0.0
+        if (left_s := ends - clock()) > 0:
+            return left_s
+        self._turns.release()
+        return 0.0
+
+    async def _submit_with_start(
+        self, run: Any, order: Any, submit: Any, update_id: str, wait_s: float, options: Any
+    ) -> Any:
+        """Send start and update together. Raises TimeoutError when the outcome did not come within the wait."""
+        start = WithStartWorkflowOperation(run, order, **options)
+        call = self._link.client.execute_update_with_start_workflow(
+            submit, start_workflow_operation=start, id=update_id
+        )
+        try:
+            return await within(wait_s, call)
+        except TimeoutError:
+            await _look_at(start)
+            raise
+        except Exception as error:
+            await _look_at(start)
+            if _is_started_already(error):
+                return await self._submit_again(options["id"], submit, update_id, wait_s)
+            raise await self._meaning_of(error, options["id"]) from error
 
     async def _submit_again(self, workflow_id: str, submit: Any, update_id: str, wait_s: float) -> Any:
         """Send the first update alone, under the same id: one that was taken before answers as it did."""

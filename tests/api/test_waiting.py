@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
+from api.engine import TURNS
 from tests.support.api_world import ApiWorld, new_key
 from tests.support.fake_gateway import Fault
 
@@ -39,6 +40,23 @@ async def test_a_call_that_will_not_wait_hands_the_work_over(world: ApiWorld) ->
     assert "idempotent-replayed" not in again.headers
     assert (await world.pay(key=key)).headers["idempotent-replayed"] == "true"
     assert await world.balance("merchant") == 2933
+
+
+async def test_a_call_whose_turn_does_not_come_within_its_wait_hands_the_work_over(world: ApiWorld) -> None:
+    """Only so many are at Temporal at once; whoever waits for a turn waits no longer than it said."""
+    turns = world.services.engine._turns
+    for _ in range(TURNS):
+        await turns.acquire()
+    began = time.monotonic()
+    late, patient = asyncio.create_task(world.pay(headers={"Prefer": "wait=1"})), asyncio.create_task(world.pay())
+    assert (await late).status_code == 202
+    assert 1 <= time.monotonic() - began < 6
+    await _until_status(world, (await late).headers["location"], "succeeded")
+    assert not patient.done()
+    turns.release()
+    assert ((await patient).status_code, (await patient).json()["status"]) == (201, "succeeded")
+    assert (await world.pay()).status_code == 201, "the turn was given back"
+    assert await world.balance("merchant") == 3 * 2933
 
 
 async def test_without_a_worker_a_payment_is_taken_and_can_be_read_and_is_made_later(idle_world: ApiWorld) -> None:
