@@ -5,14 +5,13 @@ Invariant: one run looks at every one of them once, in bounded pages.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from temporalio import workflow
 
 from activities.loan_reconciliation import LoanPageReport, LoanReconciliationActivities
 from activities.reconciliation import Page
-from workflows.reconciliation import NAMED_MAX, PAGE_HEARTBEAT, PAGE_RETRY, PAGE_TIMEOUT, SHOWN_MAX
+from workflows.reconciliation import NAMED_MAX, PAGE_HEARTBEAT, PAGE_RETRY, PAGE_TIMEOUT, named
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +72,7 @@ class LoanReconciliationWorkflow:
             report, after, pages = report.plus(page), page.after, pages + 1
         workflow.set_current_details(
             f"Looked at **{report.looked_at}** loans and test clocks. "
-            f"Recovered: {_named(report.recovered, report.recovered_count)}. "
-            f"A person must look at: {_named(report.lost, report.lost_count)}."
+            f"Recovered: {named(report.recovered, report.recovered_count)}. "
+            f"A person must look at: {named(report.lost, report.lost_count)}."
         )
         return report
-
-
-def _named(ids: Sequence[str], count: int) -> str:
-    named = ", ".join(f"`{each}`" for each in ids[:SHOWN_MAX]) or "none"
-    return f"{named} and {count - SHOWN_MAX} more" if count > SHOWN_MAX else named

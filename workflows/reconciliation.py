@@ -5,6 +5,7 @@ Invariant: one run looks at every open row once, in bounded pages, and starts a 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
@@ -88,10 +89,15 @@ class ReconciliationWorkflow:
             retry_policy=PAGE_RETRY,
             summary="Release holds past their time",
         )
-        found = ", ".join(f"`{workflow_id}`" for workflow_id in report.recovered[:SHOWN_MAX]) or "none"
-        more = report.recovered_count - SHOWN_MAX
         workflow.set_current_details(
-            f"Looked at **{report.looked_at}** open rows. Recovered: {found}{f' and {more} more' if more > 0 else ''}. "
+            f"Looked at **{report.looked_at}** open rows. "
+            f"Recovered: {named(report.recovered, report.recovered_count)}. "
             f"Released **{expired}** expired holds."
         )
         return replace(report, holds_expired=expired)
+
+
+def named(ids: Sequence[str], count: int) -> str:
+    """Name the first of so many ids, for operators."""
+    shown = ", ".join(f"`{each}`" for each in ids[:SHOWN_MAX]) or "none"
+    return f"{shown} and {count - SHOWN_MAX} more" if count > SHOWN_MAX else shown
