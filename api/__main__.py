@@ -1,5 +1,7 @@
 """`python -m api`: one API process. On SIGTERM or SIGINT it takes no more requests, finishes those it has, and ends.
 
+This is the one module that knows both the API and the worker that may live in its process.
+
 Invariant: killed at any moment it loses nothing: what it had begun goes on in Temporal, and the next call with the same
 Idempotency-Key finds it.
 """
@@ -18,6 +20,8 @@ from api.telemetry import instrument
 from infra import garbage
 from infra.settings import get_settings
 from infra.telemetry import configure_logging, configure_tracing
+from infra.temporal_visits import skip_idle_visits
+from workers.resident import ResidentWorker
 
 SERVICE = "clearhold-api"
 KEEP_ALIVE_S = 75
@@ -30,7 +34,11 @@ def main() -> None:
     settings = get_settings()
     configure_logging(settings, SERVICE)
     provider = configure_tracing(settings, SERVICE)
-    app = create_app(settings)
+    resident = None
+    if settings.api_runs_payments:
+        skip_idle_visits()
+        resident = ResidentWorker(settings)
+    app = create_app(settings, resident)
     instrument(app, provider)
     garbage.settle()
     server = uvicorn.Server(

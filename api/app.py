@@ -37,6 +37,7 @@ from api.in_flight import InFlight
 from api.metrics import RequestMetrics
 from api.openapi import TITLE, VERSION, document_of
 from api.problems import RETRY_AFTER, FieldError, Problem
+from api.resident import Resident
 from api.services import open_services
 from infra.settings import Settings, get_settings
 from infra.swagger_ui import swagger_ui
@@ -58,8 +59,8 @@ _ROUTE_MODULES = (
 )
 
 
-def create_app(settings: Settings | None = None) -> FastAPI:
-    """Return the application for these settings (None: those of the process)."""
+def create_app(settings: Settings | None = None, resident: Resident | None = None) -> FastAPI:
+    """Return the application for these settings (None: those of the process), with the worker that lives in its process."""
     chosen = settings or get_settings()
     metrics = RequestMetrics()
     in_flight = InFlight(chosen.api_in_flight_max, on_shed=metrics.count_shed)
@@ -67,7 +68,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_services(chosen, in_flight) as services:
+        async with open_services(chosen, in_flight, resident) as services:
             app.state.services = services
             yield
         del app.state.services

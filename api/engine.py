@@ -7,55 +7,51 @@ update ids come from the idempotency key, so a repeated call reaches the same wo
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from datetime import timedelta
-from typing import Any, cast
+from typing import Any
 
 import structlog
 from temporalio.api.common.v1 import WorkflowExecution
-from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.enums.v1 import UpdateWorkflowExecutionLifecycleStage as Stage
-from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.update.v1 import UpdateRef, WaitPolicy
-from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest, PollWorkflowExecutionUpdateRequest
+from temporalio.api.workflowservice.v1 import PollWorkflowExecutionUpdateRequest
 from temporalio.client import (
     RPCTimeoutOrCancelledError,
     WithStartWorkflowOperation,
     WorkflowExecutionStatus,
-    WorkflowFailureError,
     WorkflowHandle,
     WorkflowQueryFailedError,
     WorkflowQueryRejectedError,
     WorkflowUpdateFailedError,
     WorkflowUpdateStage,
 )
-from temporalio.common import QueryRejectCondition, WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.common import QueryRejectCondition
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from api import problems
 from api.problems import RETRY_AFTER, Problem
-from api.temporal_link import HEALTH_TIMEOUT_S, TemporalLink, within
-from domain.payments import explain
-from domain.payments.payment import Payment
-from domain.payments.refund import Refund
+from api.temporal_link import TemporalLink, within
 from infra.settings import Settings
-from workflows.messages import PaymentOrder, PaymentProgress, RefundOrder
-from workflows.payment import PaymentWorkflow
-from workflows.refund import RefundWorkflow
-from workflows.visibility import of_payment, of_refund
 
 log = structlog.get_logger(__name__)
 
 ACCEPT_TIMEOUT_S = 3.0
 """How long it may take to learn whether something was accepted, once the client's own wait is over."""
 
-TURNS = 64
-"""Starts under way at Temporal that somebody waits for; the others wait here, where it costs nothing. More at once slow each
-other down: under overload the rate would sink below that of the peak."""
+PATIENCE_S = 3.0
+"""How long a start waits for what this process writes before it asks the workflow: by then another process may have it."""
 
 QUERY_TIMEOUT_S = 5.0
 """How long a workflow may take to say what it is doing."""
+
+
+EAGERLY_STARTED = "__temporal_eagerly_started"
+"""What the SDK's handle calls it that the start was answered with the first workflow task."""
+
+Told = AbstractContextManager[asyncio.Future[Any]]
+"""Holds a future that gets what this process wrote at the end of a workflow's first step."""
 
 
 class WorkflowEnded(Exception):
@@ -77,15 +73,22 @@ class WorkflowCalls:
     or Problem (503) when nothing is known.
     """
 
-    def __init__(self, link: TemporalLink) -> None:
+    def __init__(self, link: TemporalLink, settings: Settings) -> None:
         self._link = link
-        self._turns = asyncio.Semaphore(TURNS)
+        self._turns = asyncio.Semaphore(settings.api_starts_max)
 
-    async def submit_first(self, run: Any, order: Any, submit: Any, update_id: str, wait_s: float, options: Any) -> Any:
-        """Start a workflow, or find the one of that id, and send its first update; `options` are those of the start."""
+    async def submit_first(
+        self, run: Any, order: Any, submit: Any, update_id: str, wait_s: float, options: Any, told: Told | None = None
+    ) -> Any:
+        """Start a workflow, or find the one of that id, and send its first update; `options` are those of the start.
+
+        With `told` this process's own worker takes the start and tells what it wrote; the update is sent only when it does not.
+        """
         left_s = await self._take_turn(wait_s)
         if left_s > 0:
             try:
+                if told is not None:
+                    return await self._start_here(told, run, order, submit, update_id, left_s, options)
                 return await self._submit_with_start(run, order, submit, update_id, left_s, options)
             except TimeoutError:
                 pass
@@ -94,7 +97,7 @@ class WorkflowCalls:
         try:
             await within(ACCEPT_TIMEOUT_S, self._link.client.start_workflow(run, order, **options))
         except Exception as error:
-            raise _translated(error) from error
+            raise translated(error) from error
         return None
 
     async def _take_turn(self, wait_s: float) -> float:
@@ -110,6 +113,28 @@ class WorkflowCalls:
             return left_s
         self._turns.release()
         return 0.0
+
+    async def _start_here(
+        self, told: Told, run: Any, order: Any, submit: Any, update_id: str, wait_s: float, options: Any
+    ) -> Any:
+        """Start, take the first workflow task from the answer, and return what was written. Raises TimeoutError as below."""
+        clock = asyncio.get_running_loop().time
+        ends = clock() + wait_s
+        with told as written:
+            start = self._link.client.start_workflow(run, order, request_eager_start=True, **options)
+            try:
+                handle = await within(wait_s, start)
+            except TimeoutError:
+                raise
+            except Exception as error:
+                raise await self._meaning_of(error, options["id"]) from error
+            if getattr(handle, EAGERLY_STARTED, False):
+                await asyncio.wait({written}, timeout=min(PATIENCE_S, ends - clock()))
+            if written.done():
+                return written.result()
+        if (left_s := ends - clock()) > 0:
+            return await self._submit_again(options["id"], submit, update_id, left_s)
+        raise TimeoutError
 
     async def _submit_with_start(
         self, run: Any, order: Any, submit: Any, update_id: str, wait_s: float, options: Any
@@ -166,11 +191,11 @@ class WorkflowCalls:
     async def _meaning_of(self, error: Exception, workflow_id: str) -> Exception:
         """Return what an error of an update means: one that Temporal does not know may be lost while its workflow runs on."""
         if not isinstance(error, RPCError) or error.status is not RPCStatusCode.NOT_FOUND:
-            return _translated(error)
+            return translated(error)
         try:
             described = await within(ACCEPT_TIMEOUT_S, self._link.client.get_workflow_handle(workflow_id).describe())
         except Exception as second:  # noqa: BLE001 - it is translated
-            return _translated(second)
+            return translated(second)
         if described.status is WorkflowExecutionStatus.RUNNING:
             detail = "The workflow engine lost the command before a worker took it."
             return Problem(problems.ENGINE_UNAVAILABLE, detail, headers=RETRY_AFTER)
@@ -189,16 +214,16 @@ class WorkflowCalls:
         except RPCError as error:
             if error.status in (RPCStatusCode.FAILED_PRECONDITION, RPCStatusCode.DEADLINE_EXCEEDED):
                 raise _no_worker() from error
-            raise _translated(error) from error
+            raise translated(error) from error
         except Exception as error:
-            raise _translated(error) from error
+            raise translated(error) from error
 
     async def signal(self, workflow_id: str, signal: Any, message: object) -> None:
         """Send a signal. Raises WorkflowEnded when there is no such workflow any more."""
         try:
             await within(ACCEPT_TIMEOUT_S, self._link.client.get_workflow_handle(workflow_id).signal(signal, message))
         except Exception as error:
-            raise _translated(error) from error
+            raise translated(error) from error
 
     async def _require_accepted(self, workflow_id: str, update_id: str) -> None:
         """Return once the update is written in the workflow's history; an update that is only waiting is not."""
@@ -213,90 +238,6 @@ class WorkflowCalls:
             ),
             timeout=timedelta(seconds=ACCEPT_TIMEOUT_S * 2),
         )
-
-
-class PaymentEngine(WorkflowCalls):
-    """Starts, updates and asks the workflows of payments and refunds."""
-
-    def __init__(self, link: TemporalLink, settings: Settings) -> None:
-        super().__init__(link)
-        self._task_queue = settings.payment_task_queue
-
-    async def submit(self, order: PaymentOrder, update_id: str, wait_s: float) -> Payment | None:
-        """Start a payment, or find the one that was started before, and wait for its first step."""
-        payment = order.payment
-        options: dict[str, Any] = {
-            "id": payment.id,
-            "task_queue": self._task_queue,
-            "id_conflict_policy": WorkflowIDConflictPolicy.USE_EXISTING,
-            "id_reuse_policy": WorkflowIDReusePolicy.REJECT_DUPLICATE,
-            "search_attributes": of_payment(payment),
-            "static_summary": explain.summary(payment),
-            "static_details": _details(payment),
-        }
-        return cast(
-            Payment | None,
-            await self.submit_first(PaymentWorkflow.run, order, PaymentWorkflow.submit, update_id, wait_s, options),
-        )
-
-    async def refund(self, order: RefundOrder, update_id: str, wait_s: float) -> Refund | None:
-        """Start a refund, or find the one that was started before, and wait until it is done or needs a person."""
-        refund = order.refund
-        amount = explain.amount(refund.amount_minor, refund.currency)
-        options: dict[str, Any] = {
-            "id": refund.id,
-            "task_queue": self._task_queue,
-            "id_conflict_policy": WorkflowIDConflictPolicy.USE_EXISTING,
-            "id_reuse_policy": WorkflowIDReusePolicy.REJECT_DUPLICATE,
-            "search_attributes": of_refund(refund, order.payment),
-            "static_summary": f"Refund of {amount} for {refund.payment_id}",
-            "static_details": f"Payment `{refund.payment_id}`, paid to `{order.payment.credit_account}`.",
-        }
-        return cast(
-            Refund | None,
-            await self.submit_first(RefundWorkflow.run, order, RefundWorkflow.submit, update_id, wait_s, options),
-        )
-
-    async def refund_as_ended(self, refund_id: str) -> Refund | None:
-        """Return how a refund's workflow ended, or None when it was stopped from outside or its history is gone."""
-        handle: WorkflowHandle[Any, Any] = self._link.client.get_workflow_handle(refund_id)
-        try:
-            return await within(ACCEPT_TIMEOUT_S, handle.result())
-        except WorkflowFailureError:
-            return None
-        except Exception as error:
-            if isinstance(translated := _translated(error), WorkflowEnded):
-                return None
-            raise translated from error
-
-    async def progress(self, payment_id: str) -> PaymentProgress:
-        """Ask a payment's workflow what it is doing."""
-        return cast(PaymentProgress, await self.query(payment_id, PaymentWorkflow.progress))
-
-    async def is_healthy(self) -> bool:
-        """Tell whether Temporal serves."""
-        try:
-            return await within(HEALTH_TIMEOUT_S, self._link.client.service_client.check_health())
-        except (Problem, RPCError, RuntimeError, TimeoutError):
-            return False
-
-    async def count_pollers(self) -> int | None:
-        """Return how many workers poll the queue of payments; None when it cannot be learned."""
-        try:
-            client = self._link.client
-            described = await within(
-                HEALTH_TIMEOUT_S,
-                client.workflow_service.describe_task_queue(
-                    DescribeTaskQueueRequest(
-                        namespace=client.namespace,
-                        task_queue=TaskQueue(name=self._task_queue),
-                        task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
-                    )
-                ),
-            )
-        except (Problem, RPCError, RuntimeError, TimeoutError):
-            return None
-        return len({poller.identity for poller in described.pollers})
 
 
 async def _look_at(start: WithStartWorkflowOperation[Any, Any]) -> None:
@@ -317,7 +258,7 @@ def _no_worker() -> Problem:
     return Problem(problems.NO_WORKER, "No worker answered in time.", headers=RETRY_AFTER)
 
 
-def _translated(error: Exception) -> Exception:
+def translated(error: Exception) -> Exception:
     """Return what an error of the SDK means to a caller of the API."""
     match error:
         case Problem():
@@ -338,12 +279,3 @@ def _translated(error: Exception) -> Exception:
                 headers=RETRY_AFTER,
             )
     return error
-
-
-def _details(payment: Payment) -> str:
-    lines = [f"From `{payment.debit_account}` to `{payment.credit_account}`, tenant `{payment.tenant_id}`."]
-    if payment.customer:
-        lines.append(f"Customer `{payment.customer}`.")
-    if payment.trace_id:
-        lines.append(f"Trace `{payment.trace_id}`.")
-    return "\n\n".join(lines)

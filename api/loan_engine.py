@@ -25,7 +25,7 @@ class LoanEngine(WorkflowCalls):
     """Starts, updates and asks the workflows of loans and of test clocks."""
 
     def __init__(self, link: TemporalLink, settings: Settings) -> None:
-        super().__init__(link)
+        super().__init__(link, settings)
         self._task_queue = settings.loan_task_queue
         self._payment_task_queue = settings.payment_task_queue
 

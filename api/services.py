@@ -17,12 +17,13 @@ from starlette.requests import Request
 
 from api.account_directory import AccountDirectory
 from api.authentication import Authenticator
-from api.engine import PaymentEngine
 from api.in_flight import InFlight
 from api.loan_engine import LoanEngine
 from api.loan_presenter import LoanPresenter
+from api.payment_engine import PaymentEngine
 from api.payment_presenter import PaymentPresenter
 from api.readiness import Readiness
+from api.resident import Resident, keep_serving
 from api.temporal_link import TemporalLink
 from infra.postgres.account_reads import AccountReads
 from infra.postgres.idempotency import PRUNE_LIMIT, IdempotencyKeys
@@ -70,7 +71,9 @@ class Services:
 
 
 @asynccontextmanager
-async def open_services(settings: Settings, in_flight: InFlight) -> AsyncIterator[Services]:
+async def open_services(
+    settings: Settings, in_flight: InFlight, resident: Resident | None = None
+) -> AsyncIterator[Services]:
     """Open the pool and the link to Temporal; either may be away for now."""
     link = TemporalLink(settings)
     pool = open_pool(settings, "api")
@@ -78,9 +81,11 @@ async def open_services(settings: Settings, in_flight: InFlight) -> AsyncIterato
     try:
         await link.open()
         accounts, keys = AccountReads(pool), IdempotencyKeys(pool)
-        engine = PaymentEngine(link, settings)
+        engine = PaymentEngine(link, settings, resident)
         ui = f"{settings.temporal_ui_url.rstrip('/')}/namespaces/{settings.temporal_namespace}/workflows"
-        pruning = asyncio.create_task(_prune(keys))
+        background = {asyncio.create_task(_prune(keys))}
+        if resident is not None:
+            background.add(asyncio.create_task(keep_serving(resident, link)))
         try:
             services = Services(
                 settings=settings,
@@ -102,8 +107,9 @@ async def open_services(settings: Settings, in_flight: InFlight) -> AsyncIterato
             yield services
             await services.close()
         finally:
-            pruning.cancel()
-            await asyncio.wait({pruning})
+            for task in background:
+                task.cancel()
+            await asyncio.wait(background)
     finally:
         await link.close()
         await pool.close()

@@ -16,7 +16,7 @@ from temporalio.client import Client
 from api import problems
 from api.problems import RETRY_AFTER, Problem
 from infra.settings import Settings
-from infra.temporal_client import connect
+from infra.temporal_client import connect, runtime_with_metrics
 
 HEALTH_TIMEOUT_S = 2.0
 """How long Temporal may take to say that it is there."""
@@ -33,7 +33,9 @@ class TemporalLink:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._runtime = runtime_with_metrics(settings.api_host, settings.api_worker_metrics_port)
         self._client: Client | None = None
+        self._reached = asyncio.Event()
         self._connecting: asyncio.Task[None] | None = None
 
     @property
@@ -47,10 +49,15 @@ class TemporalLink:
         """Connect, or keep trying in the background."""
         with suppress(RuntimeError, TimeoutError):
             async with asyncio.timeout(HEALTH_TIMEOUT_S):
-                self._client = await connect(self._settings)
+                await self._connect_once()
                 return
         log.warning("Temporal at %s does not answer; trying on", self._settings.temporal_address)
         self._connecting = asyncio.create_task(self._connect())
+
+    async def connected(self) -> Client:
+        """Return the client, once there is one."""
+        await self._reached.wait()
+        return self.client
 
     async def close(self) -> None:
         """Stop trying, and let the client go."""
@@ -63,7 +70,11 @@ class TemporalLink:
         while self._client is None:
             await asyncio.sleep(RECONNECT_INTERVAL_S)
             with suppress(RuntimeError):
-                self._client = await connect(self._settings)
+                await self._connect_once()
+
+    async def _connect_once(self) -> None:
+        self._client = await connect(self._settings, self._runtime)
+        self._reached.set()
 
 
 async def within(seconds: float, call: Coroutine[Any, Any, Result]) -> Result:

@@ -82,6 +82,9 @@ class Settings(BaseSettings):
     temporal_rpc_timeout_s: float = Field(default=10.0, gt=0, le=120, description="Bound of one call to Temporal.")
     temporal_tls: bool = Field(default=False, description="Whether the connection to Temporal uses TLS.")
     temporal_api_key: SecretStr | None = Field(default=None, description="API key for a cluster that asks for one.")
+    temporal_compression: bool = Field(
+        default=False, description="Whether calls to Temporal are compressed: less traffic, for CPU on both sides."
+    )
     payment_task_queue: TaskQueue = Field(default="payments", description="Payment workflows and ledger activities.")
     loan_task_queue: TaskQueue = Field(default="loans", description="Loan workflows and their activities.")
 
@@ -122,6 +125,21 @@ class Settings(BaseSettings):
     api_wait_default_s: int = Field(default=10, ge=0, le=120, description="The wait when a client names none.")
     api_in_flight_max: int = Field(
         default=128, ge=1, le=10_000, description="Money-moving requests at once; the next is shed with 503."
+    )
+    api_starts_max: int = Field(
+        default=64,
+        ge=1,
+        le=2_000,
+        description="Starts under way at Temporal that somebody waits for. The others wait in the API, where it costs nothing: "
+        "more at once slow each other down, and under overload the rate would sink below that of the peak.",
+    )
+    api_runs_payments: bool = Field(
+        default=True,
+        description="Whether a worker lives in the API's process and takes the first step of the payments that it starts. "
+        "Without, every step is a worker's of its own process.",
+    )
+    api_worker_metrics_port: PortOrOff = Field(
+        default=0, description="Prometheus port of the worker in the API's process; 0 turns it off."
     )
     api_shutdown_grace_s: int = Field(default=10, ge=0, le=600, description="Time open requests get after SIGTERM.")
 

@@ -18,8 +18,8 @@ import structlog
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.instrumentation.httpx import HTTPXClientInstrumentor
-from opentelemetry.propagate import set_global_textmap
+from opentelemetry.instrumentation.httpx import AsyncOpenTelemetryTransport
+from opentelemetry.propagate import inject, set_global_textmap
 from opentelemetry.propagators.textmap import CarrierT, Getter, default_getter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
@@ -27,6 +27,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from infra.sampled_tracing import is_thrown_away
 from infra.settings import Settings
 
 
@@ -111,15 +112,32 @@ def configure_tracing(settings: Settings, service: str) -> TracerProvider:
     return provider
 
 
-def trace_calls(client: httpx.AsyncClient) -> None:
-    """Make each call of an HTTP client a span, and send the trace with it."""
-    HTTPXClientInstrumentor.instrument_client(client)
+class TracedTransport(httpx.AsyncBaseTransport):
+    """Makes each call of an HTTP client a span, and sends the trace with it; of one that is not kept, only its ids."""
+
+    def __init__(self, transport: httpx.AsyncBaseTransport) -> None:
+        self._plain = transport
+        self._traced = AsyncOpenTelemetryTransport(transport)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send one request."""
+        if not is_thrown_away():
+            return await self._traced.handle_async_request(request)
+        inject(request.headers)
+        return await self._plain.handle_async_request(request)
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._plain.aclose()
 
 
 @contextmanager
 def database_span(operation: str, owner_id: str) -> Iterator[None]:
     """Mark one database operation in the caller's trace; its statement may be shared with other callers' operations."""
     attributes = {"db.system.name": "postgresql", "db.operation.name": operation, "clearhold.owner_id": owner_id}
+    if is_thrown_away():
+        yield
+        return
     with _tracer.start_as_current_span(f"sql {operation}", kind=trace.SpanKind.CLIENT, attributes=attributes):
         yield
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 from datetime import timedelta
 
 from temporalio.client import Client
-from temporalio.contrib.opentelemetry import TracingInterceptor
 from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
+from temporalio.service import GrpcCompression
 
+from infra.sampled_tracing import SampledTracing
 from infra.settings import Settings
 from infra.temporal_converter import data_converter
 
@@ -30,9 +31,15 @@ async def connect(settings: Settings, runtime: Runtime | None = None) -> Client:
         api_key=settings.temporal_api_key.get_secret_value() if settings.temporal_api_key else None,
         tls=settings.temporal_tls,
         data_converter=data_converter,
-        interceptors=[TracingInterceptor()],
+        interceptors=[SampledTracing()],
         runtime=runtime,
+        grpc_compression=compression(settings),
     )
+
+
+def compression(settings: Settings) -> GrpcCompression:
+    """Return how calls to Temporal are compressed; the SDK's own default is gzip, in both directions."""
+    return GrpcCompression.GZIP if settings.temporal_compression else GrpcCompression.NONE
 
 
 def rpc_timeout(settings: Settings) -> timedelta:

@@ -9,21 +9,17 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import timedelta
 from functools import partial
-from typing import Any
 
 import structlog
 import uvloop
-from temporalio.worker import PollerBehaviorAutoscaling, UnsandboxedWorkflowRunner, Worker
+from temporalio.worker import Worker
 
 from activities.ledger_upkeep import LedgerUpkeepActivities
 from activities.loan_reconciliation import LoanReconciliationActivities
 from activities.reconciliation import ReconciliationActivities
 from infra import garbage
-from infra.gateways.bank_client import BankClient, Timeouts
 from infra.gateways.credit_bureau import SandboxBureau
-from infra.gateways.sandbox import SandboxGateway
 from infra.gateways.screening import SandboxScreening
 from infra.postgres.ledger import PostgresLedger
 from infra.postgres.loan_accrual import PostgresLoanAccrual
@@ -35,11 +31,10 @@ from infra.postgres.payment_book import PostgresPaymentBook
 from infra.postgres.pool import open_pool
 from infra.postgres.review_counts import count_reviews
 from infra.settings import Settings, get_settings
-from infra.telemetry import configure_logging, configure_tracing, trace_calls
+from infra.telemetry import configure_logging, configure_tracing
 from infra.temporal_client import connect, runtime_with_metrics
 from infra.temporal_visits import skip_idle_visits
-from workers.activity_log import ActivityLog
-from workers.call_trace import CallTrace
+from workers.adapters import gateways_at, open_bank, worker_options
 from workers.control import (
     TemporalWorkflowControl,
     count_loans_needing_a_person,
@@ -61,23 +56,19 @@ async def running_worker(settings: Settings) -> AsyncIterator[None]:
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(open_pool(settings, "worker"))
         book = await stack.enter_async_context(PostgresPaymentBook(pool))
-        timeouts = Timeouts(connect_s=settings.gateway_connect_timeout_s, read_s=settings.gateway_read_timeout_s)
-        bank = await stack.enter_async_context(
-            BankClient(settings.bank_url, timeouts, settings.gateway_connections_max)
-        )
-        trace_calls(bank.http)
+        bank = await stack.enter_async_context(open_bank(settings))
         runtime = runtime_with_metrics(settings.worker_host, settings.worker_metrics_port)
         client = await connect(settings, runtime)
         control = TemporalWorkflowControl(client, settings.payment_task_queue)
         reconciliation = ReconciliationActivities(PostgresOpenSagas(pool), control)
         loan_reconciliation = LoanReconciliationActivities(PostgresOpenLoans(pool), TemporalLoanControl(client))
-        options = _options(settings)
+        options = worker_options(settings)
         payments = Worker(
             client,
             task_queue=settings.payment_task_queue,
             workflows=WORKFLOWS,
             activities=[
-                *payment_activities(book, {"sandbox": SandboxGateway(bank)}),
+                *payment_activities(book, gateways_at(bank)),
                 reconciliation.reconcile_page,
                 LedgerUpkeepActivities(PostgresLedger(pool)).expire_holds,
             ],
@@ -115,21 +106,6 @@ async def running_worker(settings: Settings) -> AsyncIterator[None]:
         await schedule_loan_reconciliation(client, settings.loan_task_queue)
         async with payments, loans:
             yield
-
-
-def _options(settings: Settings) -> dict[str, Any]:
-    """What the workers of all task queues have in common; each has its own places and its own cache."""
-    return {
-        "workflow_runner": UnsandboxedWorkflowRunner(),
-        "interceptors": [CallTrace(), ActivityLog()],
-        "max_cached_workflows": settings.worker_max_cached_workflows,
-        "max_concurrent_workflow_tasks": settings.worker_max_workflow_tasks,
-        "max_concurrent_activities": settings.worker_max_activities,
-        "max_concurrent_local_activities": settings.worker_max_local_activities,
-        "workflow_task_poller_behavior": PollerBehaviorAutoscaling(),
-        "activity_task_poller_behavior": PollerBehaviorAutoscaling(),
-        "graceful_shutdown_timeout": timedelta(seconds=settings.worker_shutdown_grace_s),
-    }
 
 
 async def serve(settings: Settings) -> None:

@@ -32,6 +32,7 @@ from infra.bench.trivial_workflow import TrivialWorkflow
 from infra.bench.variant_workflow import VariantWorkflow, local_step, ordinary_step
 from infra.bench.variants import VARIANTS, Start, Variant, Wiring
 from infra.settings import Settings, get_settings
+from infra.temporal_client import compression
 from infra.temporal_visits import skip_idle_visits
 
 TASK_QUEUE = "bench-empty"
@@ -54,7 +55,7 @@ LABELS: dict[str, Any] = {
 
 
 async def _connect(settings: Settings, wiring: Wiring) -> Client:
-    options: dict[str, Any] = {"namespace": settings.temporal_namespace}
+    options: dict[str, Any] = {"namespace": settings.temporal_namespace, "grpc_compression": compression(settings)}
     if wiring is not Wiring.BARE:
         options["data_converter"] = pydantic_data_converter
     if wiring is Wiring.TRACED:

@@ -18,6 +18,7 @@ import httpx
 import orjson
 
 from infra.gateways.http_transport import PooledTransport
+from infra.telemetry import TracedTransport
 
 # Declines and rejections are decided outcomes; the bank answers them so.
 HTTP_DECIDED_NEGATIVE = 402
@@ -79,17 +80,17 @@ class Refused(BankCallError):
 
 
 class BankClient:
-    """Pooled connections to one bank. Open it once per process and share it; close it at the end."""
+    """Pooled connections to one bank. Open it once per process and share it; close it at the end.
+
+    Requests go to the transport itself: redirects, cookies and logins, which httpx's client would look after, the bank has none.
+    """
 
     def __init__(self, base_url: str, timeouts: Timeouts | None = None, max_connections: int = MAX_CONNECTIONS) -> None:
         bounds = timeouts or Timeouts()
-        self._http = httpx.AsyncClient(
-            base_url=base_url,
-            transport=PooledTransport(max_connections, KEEP_ALIVE_S),
-            timeout=httpx.Timeout(None, connect=bounds.connect_s, read=bounds.read_s, pool=bounds.pool_s),
-            trust_env=False,
-            follow_redirects=False,
-        )
+        self._base_url = base_url.rstrip("/")
+        self._transport = TracedTransport(PooledTransport(max_connections, KEEP_ALIVE_S))
+        timeout = httpx.Timeout(None, connect=bounds.connect_s, read=bounds.read_s, pool=bounds.pool_s)
+        self._extensions = {"timeout": timeout.as_dict()}
 
     async def __aenter__(self) -> Self:
         return self
@@ -99,14 +100,9 @@ class BankClient:
     ) -> None:
         await self.aclose()
 
-    @property
-    def http(self) -> httpx.AsyncClient:
-        """The httpx client underneath, for whoever instruments it."""
-        return self._http
-
     async def aclose(self) -> None:
         """Close all connections."""
-        await self._http.aclose()
+        await self._transport.aclose()
 
     async def post(self, path: str, body: dict[str, Any], key: str | None = None) -> BankReply:
         """Send a request once. Raises NotSent, NoAnswer or Refused."""
@@ -131,7 +127,10 @@ class BankClient:
 
     async def _call(self, method: str, path: str, headers: dict[str, str] | None, content: bytes | None) -> BankReply:
         try:
-            response = await self._http.request(method, path, headers=headers, content=content)
+            request = httpx.Request(
+                method, f"{self._base_url}{path}", headers=headers, content=content, extensions=self._extensions
+            )
+            response = await self._transport.handle_async_request(request)
         except _BEFORE_SENDING as error:
             raise NotSent(_describe(error)) from error
         except httpx.HTTPError as error:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 
-from api.engine import TURNS
 from tests.support.api_world import ApiWorld, new_key
 from tests.support.fake_gateway import Fault
 
@@ -45,7 +44,7 @@ async def test_a_call_that_will_not_wait_hands_the_work_over(world: ApiWorld) ->
 async def test_a_call_whose_turn_does_not_come_within_its_wait_hands_the_work_over(world: ApiWorld) -> None:
     """Only so many are at Temporal at once; whoever waits for a turn waits no longer than it said."""
     turns = world.services.engine._turns
-    for _ in range(TURNS):
+    for _ in range(world.settings.api_starts_max):
         await turns.acquire()
     began = time.monotonic()
     late, patient = asyncio.create_task(world.pay(headers={"Prefer": "wait=1"})), asyncio.create_task(world.pay())

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import httpx
 import pytest
 import uvloop
-from opentelemetry.instrumentation.httpx import HTTPXClientInstrumentor
 from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, Sampler
 
 from activities.gateway_port import AuthorizeRequest, CaptureMode
 from infra.gateways.bank_client import BankClient
@@ -215,12 +215,12 @@ async def test_it_works_on_uvloop_as_well() -> None:
     assert await asyncio.to_thread(uvloop.run, converse()) <= 4
 
 
-async def test_a_trace_reaches_the_bank_through_the_instrumented_client(
-    bank: BankProcess, cardholder: Cardholder, payment_id: str
+@pytest.mark.parametrize("sampler", [ALWAYS_ON, ALWAYS_OFF], ids=["kept", "thrown away"])
+async def test_a_traces_id_reaches_the_bank_whether_it_is_kept_or_not(
+    bank: BankProcess, cardholder: Cardholder, payment_id: str, sampler: Sampler
 ) -> None:
-    provider = TracerProvider()
+    provider = TracerProvider(sampler=sampler)
     async with BankClient(bank.url) as client:
-        HTTPXClientInstrumentor.instrument_client(client.http, tracer_provider=provider)
         with provider.get_tracer("test").start_as_current_span("payment") as span:
             await SandboxGateway(client).authorize(
                 AuthorizeRequest(
