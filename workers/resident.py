@@ -9,7 +9,7 @@ long (calls to a gateway that is slow, reconciliation) are left to them from the
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ import structlog
 from temporalio.client import Client
 from temporalio.worker import Worker
 
+from activities.gateway_port import CardGateway
 from infra.postgres.payment_book import PostgresPaymentBook
 from infra.postgres.pool import open_pool
 from infra.settings import Settings
@@ -35,8 +36,10 @@ log = structlog.get_logger(__name__)
 class ResidentWorker:
     """The payments' worker of an API process. `serve` runs it; the rest may be asked at any time."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, gateways: Mapping[str, CardGateway] | None = None) -> None:
+        """`gateways` None: those that the settings name."""
         self._settings = settings
+        self._gateways = gateways
         self._watch = RestWatch()
         self._worker: Worker | None = None
 
@@ -57,14 +60,14 @@ class ResidentWorker:
         async with AsyncExitStack() as stack:
             pool = await stack.enter_async_context(open_pool(settings, "api worker"))
             book = await stack.enter_async_context(PostgresPaymentBook(pool))
-            bank = await stack.enter_async_context(open_bank(settings))
+            gateways = self._gateways or gateways_at(await stack.enter_async_context(open_bank(settings)))
             options = worker_options(settings)
             options["max_concurrent_workflow_tasks"] += settings.api_starts_max  # pollers hold places, too
             worker = Worker(
                 client,
                 task_queue=settings.payment_task_queue,
                 workflows=WORKFLOWS,
-                activities=payment_activities(WatchedBook(book, self._watch), gateways_at(bank)),
+                activities=payment_activities(WatchedBook(book, self._watch), gateways),
                 no_remote_activities=True,
                 **options,
             )

@@ -16,11 +16,19 @@ KILLABLE = {"synchronous_commit": "on"}
 """A killed server keeps what it acknowledged when that was handed to the kernel; only a loss of power asks for fsync."""
 
 
+WITHIN, APART = "payments within the API", "payments in workers of their own"
+"""Where payments run."""
+
+BOTH = pytest.mark.parametrize("stack", [WITHIN, APART], indirect=True, scope="module")
+
+
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
-    """Everything, each part a process of its own, over a folder that vanishes."""
+def stack(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[LocalStack]:
+    """Everything, each part a process of its own, over a folder that vanishes; payments run where the tests say (WITHIN)."""
     folder: Path = tmp_path_factory.mktemp("stack")
-    with LocalStack(StackOptions(folder, durable=False, postgres_settings=KILLABLE)) as running:
+    environment = {"CLEARHOLD_API_RUNS_PAYMENTS": str(getattr(request, "param", WITHIN) == WITHIN)}
+    options = StackOptions(folder, durable=False, postgres_settings=KILLABLE, environment=environment)
+    with LocalStack(options) as running:
         running.start()
         yield running
 

@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
-from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
 
 from domain.ids import payment_id, refund_id
 from infra.drill.books import PaymentBooks, disagreements, read_books
 from infra.drill.caller import Answer, PatientCaller
-from infra.local.stack import LocalStack
+from infra.local.stack import API, LocalStack
 from infra.temporal_client import connect
 
 TENANT = "default"
@@ -33,7 +33,8 @@ SELECT b.account_id FROM ledger_balances b JOIN ledger_accounts a ON a.id = b.ac
 WHERE a.tenant_id = %s AND a.public_id = %s FOR UPDATE OF b
 """
 _BLOCKED = """
-SELECT count(*) FROM pg_stat_activity WHERE application_name = 'clearhold worker' AND wait_event_type = 'Lock'
+SELECT count(*) FROM pg_stat_activity
+WHERE application_name IN ('clearhold worker', 'clearhold api worker') AND wait_event_type = 'Lock'
 """
 
 
@@ -64,7 +65,10 @@ class Scene:
         await asyncio.to_thread(self.stack.start_part, self._name(victim))
 
     def _name(self, victim: str) -> str:
-        return "worker-1" if victim == WORKER else victim
+        """Return the part's name; WORKER is the process that runs payments."""
+        if victim != WORKER:
+            return victim
+        return API if self.stack.settings().api_runs_payments else "worker-1"
 
     async def temporal(self) -> Client:
         """Connect to Temporal as it is now."""
@@ -156,8 +160,12 @@ class Scene:
         """Assert that each payment ended so, that all sides agree on it, and that its workflow is done."""
         client = await self.temporal()
         for id_ in ids:
-            described = await client.get_workflow_handle(id_).describe()
-            assert described.status is WorkflowExecutionStatus.COMPLETED, f"{id_} is {described.status}"
+            handle = client.get_workflow_handle(id_)
+
+            async def is_done(handle: WorkflowHandle[Any, Any] = handle) -> bool:
+                return (await handle.describe()).status is WorkflowExecutionStatus.COMPLETED
+
+            await until(f"the workflow of {id_} is done", is_done)  # an answer may come before Temporal has its task
         books = await self.books(ids)
         assert [found.status for found in books] == [status] * len(ids), [
             (f.row, f.operations, f.statement) for f in books

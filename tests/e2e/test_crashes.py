@@ -9,8 +9,10 @@ import pytest
 
 from infra.drill.caller import Answer
 from infra.local.stack import API, BANK, POSTGRES, TEMPORAL
+from tests.e2e.conftest import BOTH
 from tests.e2e.scene import WORKER, Scene, ids_of
 
+pytestmark = BOTH
 BEHIND_THE_API = (WORKER, TEMPORAL, BANK, POSTGRES)
 BESIDE_THE_BANK = (WORKER, TEMPORAL, POSTGRES)
 PAYMENTS = 3

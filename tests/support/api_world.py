@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +15,7 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 
 from api.app import create_app
+from api.resident import Resident
 from api.services import Services
 from domain.ledger.entries import JournalEntry, post
 from infra.local.temporal import LocalTemporal
@@ -155,9 +156,9 @@ class ApiWorld:
 
 
 @asynccontextmanager
-async def serving(settings: Settings) -> AsyncIterator[FastAPI]:
+async def serving(settings: Settings, resident: Resident | None = None) -> AsyncIterator[FastAPI]:
     """Run the application's lifespan."""
-    app = create_app(settings)
+    app = create_app(settings, resident)
     async with app.router.lifespan_context(app):
         yield app
 
@@ -173,9 +174,18 @@ async def calling(app: FastAPI, token: str) -> AsyncIterator[httpx.AsyncClient]:
 
 @asynccontextmanager
 async def api_world(
-    database: Database, server: LocalTemporal, temporal: Client, *, worker: bool = True, **changes: Any
+    database: Database,
+    server: LocalTemporal,
+    temporal: Client,
+    *,
+    worker: bool = True,
+    resident: Callable[[Settings, FakeGateway], Resident] | None = None,
+    **changes: Any,
 ) -> AsyncIterator[ApiWorld]:
-    """Serve the API over a database; `changes` are settings. There is a merchant and a guest with a wallet, both in USD."""
+    """Serve the API over a database; `changes` are settings. There is a merchant and a guest with a wallet, both in USD.
+
+    `worker` serves payments beside the API; `resident` makes the worker that lives within it.
+    """
     settings = Settings(
         database_url=database.app_url,
         database_pool_min=0,
@@ -186,8 +196,10 @@ async def api_world(
         **changes,
     )
     token, other = await make_key(database, TENANT), await make_key(database, OTHER_TENANT)
-    async with serving(settings) as app, calling(app, token) as http:
-        world = ApiWorld(app, http, settings, database, temporal, FakeGateway(), token, other)
+    gateway = FakeGateway()
+    lodger = resident(settings, gateway) if resident else None
+    async with serving(settings, lodger) as app, calling(app, token) as http:
+        world = ApiWorld(app, http, settings, database, temporal, gateway, token, other)
         await world.open_account("merchant")
         await world.open_account("guest")
         if worker:

@@ -29,7 +29,8 @@ CREATE OR REPLACE TRIGGER e2e_gate BEFORE INSERT ON payments FOR EACH ROW EXECUT
 """
 _SHUT = "SELECT pg_advisory_lock(hashtextextended(%s, 0))"
 _WAITING = """
-SELECT count(*) FROM pg_stat_activity WHERE application_name = 'clearhold worker' AND wait_event_type = 'Lock'
+SELECT count(*) FROM pg_stat_activity
+WHERE application_name IN ('clearhold worker', 'clearhold api worker') AND wait_event_type = 'Lock'
 """
 
 
