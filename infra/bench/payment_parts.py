@@ -19,6 +19,7 @@ from infra.bench.sampling import Sample, Series, Spread, Work, take_sample, take
 from infra.bench.variants import VARIANTS
 from infra.bench.world import CARD, DBOS, EMPTY, WALLET, World
 from infra.local.progress import Progress
+from infra.local.stack import API
 
 OVERLOAD_FACTOR = 4
 OVERLOAD_IN_FLIGHT_MAX = 4_000
@@ -138,37 +139,49 @@ def _describe_storm(storm: Sample, rate: float) -> dict[str, Any]:
 
 
 def measure_memory(world: World, plan: Plan, results: Results, progress: Progress) -> None:
-    """Restart a worker and watch its memory over `plan.rss_payments` payments; compare the last with a tenth of the way."""
-    name = world.stack.workers()[0]
-    world.stack.stop_part(name)
-    world.stack.start_part(name)
+    """Restart the API, whose process runs payments, and a worker; watch both over `plan.rss_payments` payments.
+
+    The ratio compares the last reading with that at a tenth of the way, of whichever grew more.
+    """
+    names = (API, world.stack.workers()[0])
+    for name in names:
+        world.stack.stop_part(name)
+        world.stack.start_part(name)
     step, done, readings = max(1, plan.rss_payments // MEMORY_STEPS), 0, []
     for _ in range(MEMORY_STEPS):
         outcome = world.run_cards(Pace(plan.highest, MEMORY_STEP_MAX_S, operations_max=step))
         done += sum(outcome["outcomes"].values())
-        resident = resident_bytes(world.stack.process(name).pid) / MEBIBYTE
-        readings.append({"payments": done, "worker_rss_mb": round(resident, 2)})
-        progress.say(f"  {name}: {resident:.1f} MiB after {done} payments")
+        resident = {name: round(resident_bytes(world.stack.process(name).pid) / MEBIBYTE, 2) for name in names}
+        readings.append({"payments": done, "rss_mb": resident})
+        progress.say(
+            f"  after {done} payments: " + ", ".join(f"{name} {size:.1f} MiB" for name, size in resident.items())
+        )
     results.facts["memory"] = readings
-    value = readings[-1]["worker_rss_mb"] / max(1.0, readings[0]["worker_rss_mb"])
+    first, last = readings[0]["rss_mb"], readings[-1]["rss_mb"]
+    value = max(last[name] / max(1.0, first[name]) for name in names)
     whole = plan.rss_payments >= RSS_LAST
     note = "" if whole else f"after {done:,} / after {step:,}; `--rss {RSS_LAST}` measures {RSS_LAST:,} / {RSS_FIRST:,}"
     results.add_ratio("worker_rss_mb", Spread.of([value]), note)
 
 
 def measure_workers(world: World, plan: Plan, results: Results, progress: Progress) -> None:
-    """Measure card payments with a rising number of worker processes, in turn."""
+    """Measure card payments that run within the API, and with a rising number of worker processes instead, in turn."""
     series = Series()
     pace = Pace(plan.highest, plan.window_s, plan.ramp_s)
     before = len(world.stack.workers())
+
+    def sample(where: str) -> Sample:
+        world.run_cards(plan.warm_up)
+        taken = take_sample(world.meter(), Work(where, "card payment", world.run_cards), pace)
+        progress.say(describe(taken))
+        return taken
+
     for _ in range(plan.rounds):
-        taken = []
-        for count in plan.worker_counts:
-            world.set_workers(count)
-            world.run_cards(plan.warm_up)
-            work = Work(f"{count} worker{'s' if count > 1 else ''}", "card payment", world.run_cards)
-            taken.append(take_sample(world.meter(), work, pace))
-            progress.say(describe(taken[-1]))
+        taken = [sample("within the API")]
+        with world.payments_apart():
+            for count in plan.worker_counts:
+                world.set_workers(count)
+                taken.append(sample(f"{count} worker{'s' if count > 1 else ''}"))
+        world.set_workers(before)
         series.rounds.append(taken)
-    world.set_workers(before)
     results.series["workers"] = series

@@ -38,7 +38,7 @@ TARGETS = (
     Target("ledger_hot_vs_random", "one hot account / random accounts, batched", 0.9),
     Target("ledger_1m_vs_10k", "transfers over 1,000,000 rows / over 10,000", 0.9),
     Target("overload_vs_peak", "completed at 4 times the peak load / peak", 0.9),
-    Target("worker_rss_mb", "worker memory after 20,000 payments / after 2,000", 1.2, at_most=True),
+    Target("worker_rss_mb", "memory of what runs payments, after 20,000 / after 2,000", 1.2, at_most=True),
 )
 
 

@@ -28,11 +28,14 @@ from infra.bench.seed import DBOS_CURRENCY, LOAN_CURRENCY, OUR_CURRENCY, TENANT,
 from infra.local.child import ProcessSpec
 from infra.local.progress import Progress
 from infra.local.readiness import LOOPBACK, http_probe, tcp_probe
-from infra.local.stack import API, BANK, PROJECT, LocalStack, StackOptions
+from infra.local.stack import API, BANK, PROJECT, READY_PATH, LocalStack, StackOptions
 from infra.local.temporal_cluster import ClusterStack
 from infra.settings import Settings
 
 LOAD, EMPTY, DBOS = "load", "empty", "dbos"
+APART = "api-apart"
+"""The API's process while payments run in workers of their own."""
+
 CARD, WALLET, READ, LEND = "card", "wallet", "read", "lend"
 DBOS_DATABASE = "bench_dbos"
 ANSWER_MARGIN_S = 120.0
@@ -199,12 +202,25 @@ class World:
         for name in self.stack.workers()[count:]:
             self.stack.stop_part(name)
 
+    @contextmanager
+    def payments_apart(self) -> Iterator[None]:
+        """Let payments run in workers of their own, and none in the API's process, while the block runs."""
+        self.stack.stop_part(API)
+        environment = {"CLEARHOLD_API_RUNS_PAYMENTS": "false"}
+        self._launch(APART, ("api",), f"{self.stack.ports.api_url}{READY_PATH}", environment)
+        try:
+            yield
+        finally:
+            self.stack.supervisor.stop(APART)
+            self.stack.start_part(API)
+
     # What can be seen -------------------------------------------------------------------------------------------------
 
     def meter(self) -> CpuMeter:
-        """Return a meter of every process, by name; all workers count as `worker`."""
+        """Return a meter of every process, by name; all workers of their own count as `worker`."""
+        api = APART if APART in self.stack.supervisor.names() else API
         pids = {
-            "api": (self.stack.process(API).pid,),
+            "api": (self.stack.process(api).pid,),
             "worker": tuple(self.stack.process(name).pid for name in self.stack.workers()),
             "temporal": (self.stack.temporal.process.pid,),
             "postgres": (self.stack.postgres.process.pid,),

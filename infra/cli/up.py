@@ -55,7 +55,7 @@ def show_addresses(stack: LocalStack, progress: Progress) -> None:
     progress.say(f"Temporal UI     {stack.ports.temporal_ui_url}")
     progress.say(f"sandbox bank    {stack.ports.bank_url}/docs")
     for name, url in stack.metrics_urls().items():
-        progress.say(f"{name:<16}{url}")
+        progress.say(f"{name + ' metrics':<16}{url}")
     progress.say(f"data and logs   {stack.data_dir}")
     progress.say("Ctrl-C stops everything; nothing is lost.")
 

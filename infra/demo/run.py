@@ -1,7 +1,7 @@
 """The course of the demonstration.
 
-Invariant: the worker that is killed is killed while payments are under way, and each payment is judged afterwards by what all
-sides say of it.
+Invariant: the API and the worker that are killed are killed while payments are under way, and each payment is judged afterwards
+by what all sides say of it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from infra.demo.purchases import CURRENCY, Plan, plan_payments, read_purchases, 
 from infra.demo.report import console_for_tables, payments_table, print_checks
 from infra.demo.shop import Outcome, Shop
 from infra.local.progress import Progress
-from infra.local.stack import LocalStack
+from infra.local.stack import API, LocalStack
 from infra.postgres.ledger_verify import Finding, verify
 
 CLIENTS = 20
@@ -76,7 +76,7 @@ async def run_demo(stack: LocalStack, key: str, progress: Progress, count: int) 
     failed = print_checks(console, checks)
     console.print(
         f"{len(plans)} payments by {CLIENTS} clients in {elapsed_s:.1f} s ({len(plans) / elapsed_s:.1f}/s), "
-        f"{shop.repeated} calls repeated; one worker killed and replaced",
+        f"{shop.repeated} calls repeated; the API and a worker killed and started again",
         markup=False,
     )
     verdict = (
@@ -109,10 +109,13 @@ async def _play_all(
 
     async def killer() -> None:
         await time_to_kill.wait()
-        name = await asyncio.to_thread(stack.kill_worker)
-        progress.say(f"killed {name} with SIGKILL after {len(outcomes)} payments")
-        replacement = await asyncio.to_thread(stack.start_worker)
-        progress.say(f"{replacement} took its place")
+        victims = (stack.workers()[0], API)
+        for name in victims:
+            await asyncio.to_thread(stack.kill, name)
+        progress.say(f"killed {' and '.join(victims)} with SIGKILL after {len(outcomes)} payments")
+        for name in victims:
+            await asyncio.to_thread(stack.start_part, name)
+        progress.say("both serve again")
 
     started = time.monotonic()
     with progress.step(f"playing {len(plans)} purchases", lambda: f"{len(outcomes)} of {len(plans)}"):

@@ -259,8 +259,9 @@ class LocalStack:
         return self.data_dir / "logs" / f"{name}.log"
 
     def metrics_urls(self) -> dict[str, str]:
-        """Where each worker in `workers()` shows its metrics, by its name."""
-        return {name: f"http://{LOOPBACK}:{self._metrics_port(name)}/metrics" for name in self.workers()}
+        """Where each worker in `workers()`, and the one within the API, shows its metrics, by its process's name."""
+        names = [name for name in (*self.workers(), API) if name in self.supervisor.names()]
+        return {name: f"http://{LOOPBACK}:{self._metrics_port(name)}/metrics" for name in names}
 
     def process(self, name: str) -> ManagedProcess:
         """Return the running part, for its pid and log; raises `KeyError`."""
@@ -280,10 +281,10 @@ class LocalStack:
             self._specs[name] = self._make_spec(name)
         return self._specs[name]
 
-    def _metrics_port(self, worker: str) -> int:
-        if worker not in self._metrics_ports:
-            self._metrics_ports[worker] = self.allocator.free()
-        return self._metrics_ports[worker]
+    def _metrics_port(self, name: str) -> int:
+        if name not in self._metrics_ports:
+            self._metrics_ports[name] = self.allocator.free()
+        return self._metrics_ports[name]
 
     def _make_spec(self, name: str) -> ProcessSpec:
         python = str(self._base.python_bin or sys.executable)
@@ -296,6 +297,7 @@ class LocalStack:
         elif name == API:
             argv = (python, "-m", "api")
             ready = f"{self.ports.api_url}{READY_PATH}"
+            environment["CLEARHOLD_API_WORKER_METRICS_PORT"] = str(self._metrics_port(name))
         else:
             port = self.allocator.free()
             argv = (python, "-m", "workers")

@@ -24,7 +24,8 @@ from infra.temporal_client import connect
 TENANT = "default"
 GOOD_CARD = "4242424242424242"
 CURRENCY = "USD"
-WORKER = "worker"
+WORKER = "worker-1"
+RUNNER = "whoever runs payments"
 CONDITION_TIMEOUT_S = 45.0
 POLL_INTERVAL_S = 0.02
 
@@ -65,10 +66,9 @@ class Scene:
         await asyncio.to_thread(self.stack.start_part, self._name(victim))
 
     def _name(self, victim: str) -> str:
-        """Return the part's name; WORKER is the process that runs payments."""
-        if victim != WORKER:
+        if victim != RUNNER:
             return victim
-        return API if self.stack.settings().api_runs_payments else "worker-1"
+        return API if self.stack.settings().api_runs_payments else WORKER
 
     async def temporal(self) -> Client:
         """Connect to Temporal as it is now."""

@@ -10,11 +10,11 @@ import pytest
 from infra.drill.caller import Answer
 from infra.local.stack import API, BANK, POSTGRES, TEMPORAL
 from tests.e2e.conftest import BOTH
-from tests.e2e.scene import WORKER, Scene, ids_of
+from tests.e2e.scene import RUNNER, Scene, ids_of
 
 pytestmark = BOTH
-BEHIND_THE_API = (WORKER, TEMPORAL, BANK, POSTGRES)
-BESIDE_THE_BANK = (WORKER, TEMPORAL, POSTGRES)
+BEHIND_THE_API = (RUNNER, TEMPORAL, BANK, POSTGRES)
+BESIDE_THE_BANK = (RUNNER, TEMPORAL, POSTGRES)
 PAYMENTS = 3
 SLOW_S = 2.5
 """How long the bank dawdles: enough to kill something meanwhile, less than a gateway call may take."""

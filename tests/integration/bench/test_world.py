@@ -54,6 +54,16 @@ def test_workers_come_and_go(world: World) -> None:
     assert world.run_cards(Pace(2, 60.0, operations_max=4))["outcomes"] == {DONE: 4}
 
 
+def test_payments_run_within_the_api_or_in_workers_alone(world: World) -> None:
+    load = Work(CARD, CARD, world.run_cards)
+    within = take_sample(world.meter(), load, Pace(2, 4.0, 0.5))
+    assert within.cpu_ms["worker"] < within.cpu_ms["api"] / 10
+    with world.payments_apart():
+        apart = take_sample(world.meter(), load, Pace(2, 4.0, 0.5))
+    assert apart.cpu_ms["worker"] > apart.cpu_ms["api"]
+    assert world.run_cards(Pace(2, 60.0, operations_max=2))["outcomes"] == {DONE: 2}
+
+
 def test_money_that_the_bank_took_and_nobody_booked_makes_the_books_disagree(world: World) -> None:
     world.run_cards(Pace(1, 60.0, operations_max=1))
     with psycopg.connect(world.stack.postgres.superuser_url(), autocommit=True) as connection:

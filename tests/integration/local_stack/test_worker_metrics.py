@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from infra.local.stack import BANK, LocalStack, StackOptions
+from infra.local.stack import API, BANK, LocalStack, StackOptions
 from infra.temporal_client import connect
 from tests.integration.local_stack.conditions import wait_until
 from workers.control import RECONCILIATION_ID
@@ -66,6 +66,15 @@ def test_each_worker_process_shows_the_sdks_metrics_and_what_waits_for_a_person(
         assert found["clearhold_refunds_needing_review"] == 1
         assert found["clearhold_loans_needing_review"] == 0
         assert abs(time.time() - found["clearhold_review_counted_timestamp_seconds"]) < PATIENCE_S
+
+
+def test_the_worker_within_the_api_shows_the_sdks_metrics_too(stack: LocalStack) -> None:
+    stack.start_part(API)
+    url = stack.metrics_urls()[API]
+    wait_until(lambda: _samples(url).get("temporal_num_pollers", 0) >= 1)
+    assert _samples(url)["temporal_worker_task_slots_available"] >= 1
+    stack.stop_part(API)
+    assert API not in stack.metrics_urls()
 
 
 async def test_a_run_of_reconciliation_counts_what_it_recovered_also_when_that_is_nothing(stack: LocalStack) -> None:
