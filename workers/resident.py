@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 from temporalio.client import Client
-from temporalio.worker import Worker
+from temporalio.worker import PollerBehaviorSimpleMaximum, Worker
 
 from activities.gateway_port import CardGateway
 from infra.postgres.payment_book import PostgresPaymentBook
@@ -29,6 +29,15 @@ if TYPE_CHECKING:
     import asyncio
 
     from domain.payments.payment import Payment
+
+PLACES = 2
+"""Places for each start that may be under way: a client is answered, and the next let in, before Temporal has the task back."""
+
+POLLS = 5
+"""Polls for workflow tasks at once. Each holds a place; what was not started here is not looked for eagerly."""
+
+NEW_SHARE = 0.2
+"""The share of polls for workflows that live nowhere yet; the others are for those in this worker's cache."""
 
 log = structlog.get_logger(__name__)
 
@@ -61,8 +70,11 @@ class ResidentWorker:
             pool = await stack.enter_async_context(open_pool(settings, "api worker"))
             book = await stack.enter_async_context(PostgresPaymentBook(pool))
             gateways = self._gateways or gateways_at(await stack.enter_async_context(open_bank(settings)))
-            options = worker_options(settings)
-            options["max_concurrent_workflow_tasks"] += settings.api_starts_max  # pollers hold places, too
+            options = worker_options(settings) | {
+                "max_concurrent_workflow_tasks": settings.worker_max_workflow_tasks + PLACES * settings.api_starts_max,
+                "workflow_task_poller_behavior": PollerBehaviorSimpleMaximum(POLLS),
+                "nonsticky_to_sticky_poll_ratio": NEW_SHARE,
+            }
             worker = Worker(
                 client,
                 task_queue=settings.payment_task_queue,

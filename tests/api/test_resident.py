@@ -125,6 +125,8 @@ async def test_a_burst_is_taken_whole_each_payment_once(lodging: ApiWorld) -> No
     assert [(answer.status_code, answer.json()["status"]) for answer in answers] == [(201, "succeeded")] * 100
     assert await lodging.balance("merchant") == 100 * 2933
     assert lodging.gateway.net_captured == 100 * 2933
+    histories = [await history_of(lodging, answer.json()["id"]) for answer in answers]
+    assert all(was_started_here(history) for history in histories), "there is a place for each that is let in"
 
 
 async def test_a_call_that_will_not_wait_is_taken_here_too(lodging: ApiWorld) -> None:
