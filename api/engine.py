@@ -102,6 +102,9 @@ class WorkflowCalls:
 
     async def _take_turn(self, wait_s: float) -> float:
         """Wait for a turn and return how many seconds of the wait are left; 0 when it was over first, without a turn."""
+        if not self._turns.locked():
+            await self._turns.acquire()
+            return wait_s
         clock = asyncio.get_running_loop().time
         ends = clock() + wait_s
         try:
@@ -129,8 +132,10 @@ class WorkflowCalls:
             except Exception as error:
                 raise await self._meaning_of(error, options["id"]) from error
             if getattr(handle, EAGERLY_STARTED, False):
-                await asyncio.wait({written}, timeout=min(PATIENCE_S, ends - clock()))
-            if written.done():
+                with suppress(TimeoutError):
+                    async with asyncio.timeout_at(min(clock() + PATIENCE_S, ends)):
+                        return await written
+            elif written.done():
                 return written.result()
         if (left_s := ends - clock()) > 0:
             return await self._submit_again(options["id"], submit, update_id, left_s)

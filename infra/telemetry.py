@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from typing import Any
 
 import httpx
+import orjson
 import structlog
 from opentelemetry import trace
 from opentelemetry.context import Context
@@ -66,6 +67,10 @@ def _add_trace(_logger: object, _method: str, event: MutableMapping[str, Any]) -
     return event
 
 
+def _to_json(event: Any, default: Callable[[Any], Any] | None = None, **_: Any) -> str:
+    return orjson.dumps(event, default=default, option=orjson.OPT_NON_STR_KEYS).decode()
+
+
 def configure_logging(settings: Settings, service: str) -> None:
     """Send all logs, the standard library's included, to standard error: a JSON object a line, or columns for people."""
     common: list[structlog.types.Processor] = [
@@ -77,7 +82,9 @@ def configure_logging(settings: Settings, service: str) -> None:
         structlog.processors.format_exc_info,
     ]
     renderer: structlog.types.Processor = (
-        structlog.processors.JSONRenderer() if settings.log_format == "json" else structlog.dev.ConsoleRenderer()
+        structlog.processors.JSONRenderer(serializer=_to_json)
+        if settings.log_format == "json"
+        else structlog.dev.ConsoleRenderer()
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(

@@ -8,6 +8,7 @@ not made because its fast lane is closed.
 from __future__ import annotations
 
 import time
+from contextlib import AbstractContextManager
 from typing import Any
 
 import structlog
@@ -37,25 +38,35 @@ class ActivityLog(Interceptor):
 class _LoggedActivity(ActivityInboundInterceptor):
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:  # noqa: A002 - the SDK's
         info, began = activity.info(), time.perf_counter()
-        owner = _OWNERS.get((info.workflow_id or "").partition("_")[0], "workflow_id")
-        with structlog.contextvars.bound_contextvars(**{owner: info.workflow_id}):
-            try:
+        try:
+            if info.is_local and info.activity_type not in _CALLS:
+                return await super().execute_activity(input)
+            with _owner(info):
                 result = await super().execute_activity(input)
-            except Exception as error:
-                if isinstance(error, ApplicationError) and error.type == LANE_CLOSED:
-                    raise
-                expected = isinstance(error, ApplicationError)
-                log.warning(
-                    "activity failed",
-                    **_facts(info, began),
-                    error=error.type if isinstance(error, ApplicationError) else type(error).__name__,
-                    reason=str(error),
-                    exc_info=not expected,
-                )
-                raise
-            if not info.is_local or info.activity_type in _CALLS:
                 log.info("activity done", **_facts(info, began))
-            return result
+                return result
+        except Exception as error:
+            if not (isinstance(error, ApplicationError) and error.type == LANE_CLOSED):
+                _log_failure(info, began, error)
+            raise
+
+
+def _log_failure(info: activity.Info, began: float, error: Exception) -> None:
+    expected = isinstance(error, ApplicationError)
+    with _owner(info):
+        log.warning(
+            "activity failed",
+            **_facts(info, began),
+            error=error.type if isinstance(error, ApplicationError) else type(error).__name__,
+            reason=str(error),
+            exc_info=None if expected else error,
+        )
+
+
+def _owner(info: activity.Info) -> AbstractContextManager[Any]:
+    """Name in each line what the activity is for."""
+    name = _OWNERS.get((info.workflow_id or "").partition("_")[0], "workflow_id")
+    return structlog.contextvars.bound_contextvars(**{name: info.workflow_id})
 
 
 def _facts(info: activity.Info, began: float) -> dict[str, Any]:

@@ -20,12 +20,12 @@ from pathlib import Path
 
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowHistory
-from temporalio.contrib.opentelemetry import TracingInterceptor
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import Replayer, WorkflowRunner
 from temporalio.workflow import NondeterminismError
 
 from infra.local.layout import find_running_stack
+from infra.sampled_tracing import SampledTracing
 from infra.settings import Settings, get_settings
 from infra.temporal_client import connect
 from infra.temporal_converter import data_converter
@@ -84,7 +84,7 @@ def replayer(workflows: Sequence[type] = SERVED, runner: WorkflowRunner | None =
         workflows=workflows,
         workflow_runner=runner or sandbox(),
         data_converter=data_converter,
-        interceptors=[TracingInterceptor(), CallTrace()],
+        interceptors=[SampledTracing(), CallTrace()],
     )
 
 

@@ -17,7 +17,9 @@ from domain.payments.status import PaymentStatus
 _PAYMENT_FIELDS = tuple(field.name for field in fields(Payment))
 _REFUND_FIELDS = tuple(field.name for field in fields(Refund))
 _TOTALS = ("amount_refunded_minor", "amount_refunding_minor", "updated_at")
-_KIND, _STATUS, _CAPTURE_METHOD = (_PAYMENT_FIELDS.index(name) for name in ("kind", "status", "capture_method"))
+_KIND, _STATUS, _CAPTURE_METHOD, _COMMANDS = (
+    _PAYMENT_FIELDS.index(name) for name in ("kind", "status", "capture_method", "commands")
+)
 _REFUND_STATUS = _REFUND_FIELDS.index("status")
 
 PAYMENT_COLUMNS = ", ".join(f"p.{name}" for name in (*_PAYMENT_FIELDS, *_TOTALS))
@@ -50,6 +52,7 @@ def stored_payment(row: Sequence[Any]) -> StoredPayment:
     values[_KIND] = PaymentKind(values[_KIND])
     values[_STATUS] = PaymentStatus(values[_STATUS])
     values[_CAPTURE_METHOD] = CaptureMethod(values[_CAPTURE_METHOD])
+    values[_COMMANDS] = tuple(values[_COMMANDS])
     return StoredPayment(Payment(*values), *row[len(_PAYMENT_FIELDS) :])
 
 

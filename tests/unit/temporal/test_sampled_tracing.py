@@ -13,15 +13,12 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Decision, ParentBased, Sampler, SamplingResult
 from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, TraceFlags
-from temporalio.contrib.opentelemetry import TracingInterceptor
-from temporalio.contrib.opentelemetry._interceptor import _CompletedWorkflowSpanParams
+from temporalio.contrib.opentelemetry import TracingInterceptor, TracingWorkflowInboundInterceptor
+from temporalio.converter import PayloadConverter
 
-from infra.sampled_tracing import NAMES, SampledTracing, is_thrown_away
+from infra.sampled_tracing import SampledTracing, _SampledWorkflow, is_thrown_away
 
 TRACE_ID, SPAN_ID = 0x0AF7651916CD43DD8448EB211C80319C, 0xB7AD6B7169203331
-KEPT = f"00-{TRACE_ID:032x}-{SPAN_ID:016x}-01"
-THROWN_AWAY = (f"00-{TRACE_ID:032x}-{SPAN_ID:016x}-00", f"00-{TRACE_ID:032x}-{SPAN_ID:016x}-02")
-"""The second has W3C's flag of a random trace id."""
 
 
 class Counting(Sampler):
@@ -47,7 +44,7 @@ class Ended(SpanProcessor):
 
 
 @dataclass
-class Sent:
+class Call:
     headers: dict[str, Any] = field(default_factory=dict)
 
 
@@ -64,33 +61,37 @@ def tracing(sampler: Sampler) -> tuple[SampledTracing, Ended]:
     return SampledTracing(provider.get_tracer("test")), ended
 
 
-def params(traceparent: str, *, parent_missing: bool = False) -> _CompletedWorkflowSpanParams:
-    return _CompletedWorkflowSpanParams(
-        {"traceparent": traceparent}, "StartActivity:x", {}, 1, None, None, SpanKind.CLIENT, parent_missing
-    )
-
-
-def traceparent_of(tracer: SampledTracing, sent: Sent) -> str:
+def traceparent_of(tracer: SampledTracing, sent: Call) -> str:
     (carrier,) = tracer.payload_converter.from_payloads([sent.headers[tracer.header_key]])
     return str(carrier["traceparent"])
 
 
 def test_the_sdk_makes_its_spans_through_the_functions_that_are_overridden_and_no_other() -> None:
-    module = ast.parse(inspect.getsource(inspect.getmodule(TracingInterceptor)))  # type: ignore[arg-type]
-    makers = {
-        function.name
-        for function in ast.walk(module)
-        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
-        for called in ast.walk(function)
-        if isinstance(called, ast.Attribute) and called.attr in ("start_span", "start_as_current_span")
-    }
-    assert makers == set(NAMES)
-    assert all(getattr(TracingInterceptor, name) is not getattr(SampledTracing, name) for name in NAMES)
+    """Those that begin spans are reached through two: `_start_as_current_span`, and in a workflow `_completed_span`."""
+    source = inspect.getsource(inspect.getmodule(TracingInterceptor))  # type: ignore[arg-type]
+    functions = [
+        each for each in ast.walk(ast.parse(source)) if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
+
+    def callers(*called: str) -> set[str]:
+        return {
+            function.name
+            for function in functions
+            for each in ast.walk(function)
+            if (isinstance(each, ast.Attribute) and each.attr in called)
+            or (isinstance(each, ast.Constant) and each.value in called)
+        }
+
+    assert callers("start_span", "start_as_current_span") == {"_start_as_current_span", "_completed_workflow_span"}
+    assert callers("_completed_workflow_span") == {"workflow_interceptor_class"}
+    assert callers("__temporal_opentelemetry_completed_span") == {"workflow_interceptor_class", "_completed_span"}
+    assert TracingInterceptor._start_as_current_span is not SampledTracing._start_as_current_span
+    assert TracingWorkflowInboundInterceptor._completed_span is not _SampledWorkflow._completed_span
 
 
 def test_a_call_in_a_trace_that_is_kept_is_a_span_and_its_parent_travels() -> None:
     tracer, ended = tracing(ParentBased(ALWAYS_ON))
-    sent = Sent()
+    sent = Call()
     with tracer._start_as_current_span(
         "call", attributes={"a": "b"}, input_with_headers=sent, kind=SpanKind.CLIENT, context=context_of(sampled=True)
     ):
@@ -104,7 +105,7 @@ def test_a_call_in_a_trace_that_is_kept_is_a_span_and_its_parent_travels() -> No
 def test_a_call_in_a_trace_that_is_thrown_away_is_none_and_its_ids_travel() -> None:
     sampler = Counting()
     tracer, ended = tracing(sampler)
-    sent = Sent()
+    sent = Call()
     with tracer._start_as_current_span(
         "call", attributes={}, input_with_headers=sent, kind=SpanKind.CLIENT, context=context_of(sampled=False)
     ):
@@ -134,24 +135,39 @@ def test_outside_of_any_trace_one_begins() -> None:
     assert (sampler.asked, len(ended.spans)) == (1, 1)
 
 
-@pytest.mark.parametrize("traceparent", THROWN_AWAY)
-def test_a_step_of_a_workflow_whose_trace_is_thrown_away_is_no_span(traceparent: str) -> None:
-    sampler = Counting()
-    tracer, _ = tracing(sampler)
-    assert tracer._completed_workflow_span(params(traceparent)) == {"traceparent": traceparent}
-    assert sampler.asked == 0
+def workflow_interceptor(monkeypatch: pytest.MonkeyPatch, spans: list[str]) -> _SampledWorkflow:
+    """A workflow's interceptor outside of any workflow; it notes the spans that the SDK's own would make."""
+    monkeypatch.setattr("temporalio.workflow.extern_functions", dict)
+    monkeypatch.setattr(
+        TracingWorkflowInboundInterceptor,
+        "_completed_span",
+        lambda _self, name, **_rest: spans.append(name),
+    )
+    return _SampledWorkflow(None)  # type: ignore[arg-type]
 
 
-def test_a_step_of_a_workflow_whose_trace_is_kept_is_a_span() -> None:
-    tracer, ended = tracing(ParentBased(ALWAYS_ON))
-    carrier = tracer._completed_workflow_span(params(KEPT))
-    (span,) = ended.spans
-    assert span.context is not None
-    assert carrier is not None
-    assert carrier["traceparent"].split("-")[1:3] == [f"{TRACE_ID:032x}", f"{span.context.span_id:016x}"]
+@pytest.mark.parametrize("flags", [0, 2], ids=["not sampled", "not sampled, with a random id"])
+def test_a_step_of_a_workflow_whose_trace_is_thrown_away_is_no_span_and_its_ids_travel(
+    monkeypatch: pytest.MonkeyPatch, flags: int
+) -> None:
+    spans: list[str] = []
+    interceptor, step = workflow_interceptor(monkeypatch, spans), Call()
+    context = SpanContext(TRACE_ID, SPAN_ID, is_remote=True, trace_flags=TraceFlags(flags))
+    with trace.use_span(NonRecordingSpan(context)):
+        interceptor._completed_span("StartActivity:x", add_to_outbound=step, kind=SpanKind.CLIENT)
+        interceptor._completed_span("RunWorkflow:x")
+    (carrier,) = PayloadConverter.default.from_payloads([step.headers[interceptor.header_key]])
+    assert carrier == {"traceparent": f"00-{TRACE_ID:032x}-{SPAN_ID:016x}-{flags:02x}"}
+    assert spans == []
 
 
-def test_a_workflow_that_nobody_traces_has_no_spans() -> None:
-    tracer, _ = tracing(ParentBased(ALWAYS_ON))
-    assert tracer._completed_workflow_span(params(KEPT, parent_missing=True)) is None
-    assert tracer._completed_workflow_span(params(THROWN_AWAY[0], parent_missing=True)) is None
+def test_a_step_of_a_workflow_whose_trace_is_kept_or_unknown_is_left_to_the_sdk(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    spans: list[str] = []
+    interceptor = workflow_interceptor(monkeypatch, spans)
+    kept = SpanContext(TRACE_ID, SPAN_ID, is_remote=True, trace_flags=TraceFlags(TraceFlags.SAMPLED))
+    with trace.use_span(NonRecordingSpan(kept)):
+        interceptor._completed_span("StartActivity:x", add_to_outbound=Call())
+    interceptor._completed_span("RunWorkflow:x")
+    assert spans == ["StartActivity:x", "RunWorkflow:x"]
