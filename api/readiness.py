@@ -29,7 +29,11 @@ class DependencyView(BaseModel):
 
 
 class ReadinessView(BaseModel):
-    """Whether the API can serve. Workers are told for information: without them payments wait, but are taken."""
+    """Whether the API can serve.
+
+    Workers in processes of their own are told for information. Without them loans wait, and payments whose gateway is slow, or
+    all of them where none run within the API; but they are taken.
+    """
 
     status: Literal["ready", "not_ready"]
     database: DependencyView

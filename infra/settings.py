@@ -53,8 +53,13 @@ class Settings(BaseSettings):
         pattern=r"^postgresql://",
         description="libpq URL of the role that owns the schema. Only migrations read it; API and workers go without.",
     )
-    database_pool_min: int = Field(default=2, ge=0, le=100, description="Connections kept open per process.")
-    database_pool_max: int = Field(default=10, ge=1, le=100, description="Most connections per process.")
+    database_pool_min: int = Field(default=2, ge=0, le=100, description="Connections kept open by a pool.")
+    database_pool_max: int = Field(
+        default=10,
+        ge=1,
+        le=100,
+        description="Most connections of a pool: a process has one, an API with a worker in it two.",
+    )
     database_pool_waiting_max: int = Field(
         default=500, ge=1, le=10_000, description="Callers that may wait for a connection; the next one is refused."
     )
