@@ -65,6 +65,8 @@ def test_a_broken_import_rule_is_noticed(tmp_path: Path, importer: str, imported
     for folder in FOLDERS:
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "__init__.py").write_text("")
+    (tmp_path / "workers" / "resident.py").write_text("")
+    (tmp_path / "api" / "__main__.py").write_text("import workers.resident\n")  # the one exception, which must exist
     (tmp_path / imported / "thing.py").write_text("")
     (tmp_path / importer / "careless.py").write_text(f"import {imported}.thing\n")
     (tmp_path / ".importlinter").write_text((REPOSITORY / ".importlinter").read_text())
