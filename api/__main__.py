@@ -15,6 +15,7 @@ from types import FrameType
 import uvicorn
 
 from api.app import create_app
+from api.door import behind_a_door
 from api.http_protocol import BoundedHttp
 from api.telemetry import instrument
 from infra import garbage
@@ -43,7 +44,7 @@ def main() -> None:
     garbage.settle()
     server = uvicorn.Server(
         uvicorn.Config(
-            app,
+            behind_a_door(app),
             host=settings.api_host,
             port=settings.api_port,
             loop="uvloop",

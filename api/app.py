@@ -76,7 +76,7 @@ def create_app(settings: Settings | None = None, resident: Resident | None = Non
     app = FastAPI(
         title=TITLE, version=VERSION, lifespan=lifespan, docs_url=None, redoc_url=None, redirect_slashes=False
     )
-    app.state.metrics = metrics
+    app.state.metrics, app.state.in_flight = metrics, in_flight
     for module in _ROUTE_MODULES:
         app.include_router(module.router)
     docs = swagger_ui(TITLE)

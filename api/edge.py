@@ -65,7 +65,7 @@ class Edge:
             await send(message)
 
         try:
-            if self._in_flight.must_shed(scope):
+            if self._in_flight.must_shed(scope):  # where nobody stands at the door (`api/door.py`)
                 scope["clearhold.shed"] = True
                 self._in_flight.require_room()
             _screen(scope)
