@@ -48,8 +48,8 @@ class PaymentEngine(WorkflowCalls):
             "static_summary": explain.summary(payment),
             "static_details": _details(payment),
         }
-        takes_starts = self._resident is not None and self._resident.takes_starts
-        told = self._resident.expect(payment.id) if self._resident is not None and takes_starts else None
+        here = self._resident
+        told = here.expect(payment.id) if here is not None and here.takes_starts else None
         made = await self.submit_first(
             PaymentWorkflow.run, order, PaymentWorkflow.submit, update_id, wait_s, options, told
         )

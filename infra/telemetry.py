@@ -141,10 +141,10 @@ class TracedTransport(httpx.AsyncBaseTransport):
 @contextmanager
 def database_span(operation: str, owner_id: str) -> Iterator[None]:
     """Mark one database operation in the caller's trace; its statement may be shared with other callers' operations."""
-    attributes = {"db.system.name": "postgresql", "db.operation.name": operation, "clearhold.owner_id": owner_id}
     if is_thrown_away():
         yield
         return
+    attributes = {"db.system.name": "postgresql", "db.operation.name": operation, "clearhold.owner_id": owner_id}
     with _tracer.start_as_current_span(f"sql {operation}", kind=trace.SpanKind.CLIENT, attributes=attributes):
         yield
 

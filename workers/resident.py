@@ -9,26 +9,22 @@ long (calls to a gateway that is slow, reconciliation) are left to them from the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import AsyncExitStack, contextmanager
-from typing import TYPE_CHECKING
+import asyncio
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, AsyncExitStack
 
 import structlog
 from temporalio.client import Client
 from temporalio.worker import PollerBehaviorSimpleMaximum, Worker
 
 from activities.gateway_port import CardGateway
+from domain.payments.payment import Payment
 from infra.postgres.payment_book import PostgresPaymentBook
 from infra.postgres.pool import open_pool
 from infra.settings import Settings
 from workers.adapters import gateways_at, open_bank, worker_options
 from workers.registry import WORKFLOWS, payment_activities
 from workers.rest_watch import RestWatch, WatchedBook
-
-if TYPE_CHECKING:
-    import asyncio
-
-    from domain.payments.payment import Payment
 
 PLACES = 2
 """Places for each start that may be under way: a client is answered, and the next let in, before Temporal has the task back."""
@@ -57,11 +53,9 @@ class ResidentWorker:
         """Whether it serves now."""
         return self._worker is not None and self._worker.is_running
 
-    @contextmanager
-    def expect(self, payment_id: str) -> Iterator[asyncio.Future[Payment]]:
+    def expect(self, payment_id: str) -> AbstractContextManager[asyncio.Future[Payment]]:
         """Give out a future that gets the payment once this process has written it at rest, while the block runs."""
-        with self._watch.expect(payment_id) as told:
-            yield told
+        return self._watch.expect(payment_id)
 
     async def serve(self, client: Client) -> None:
         """Serve until cancelled; then finish what is held. Raises what ended the worker otherwise."""

@@ -173,12 +173,6 @@ class LocalStack:
         """Names of the workers that were started and not killed or stopped, oldest first."""
         return tuple(name for name in self.supervisor.names() if name.startswith("worker-"))
 
-    def kill_worker(self, index: int = 0) -> str:
-        """SIGKILL the worker at that place in `workers()` and return its name; raises `IndexError`."""
-        name = self.workers()[index]
-        self.supervisor.kill(name)
-        return name
-
     def kill(self, name: str) -> None:
         """SIGKILL one part: `postgres`, `temporal`, `bank`, `api` or a worker's name. Raises `KeyError`."""
         server = self._server(name)

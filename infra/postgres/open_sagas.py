@@ -8,8 +8,9 @@ from psycopg.rows import dict_row
 
 from activities.reconciliation import OpenSaga, Page
 from domain.payments.refund import Refund, RefundStatus
-from infra.postgres.payment_book import PAYMENT_COLUMNS, payment_from_row
+from infra.postgres.payment_book import PAYMENT_COLUMNS
 from infra.postgres.pool import Pool
+from infra.postgres.stored_payments import payment_from_row
 
 _OPEN_PAYMENTS = f"""
 SELECT {PAYMENT_COLUMNS} FROM payments

@@ -7,20 +7,19 @@ its own answer.
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import orjson
 from psycopg.rows import kwargs_row
 from psycopg.types.json import Jsonb
 
 from activities.payment_book_port import RefundRecord
-from domain.payments.payment import CaptureMethod, Payment, PaymentKind
+from domain.payments.payment import Payment
 from domain.payments.record import PaymentRecord, RecordOutcome
 from domain.payments.refund import Refund
-from domain.payments.status import PaymentStatus
 from infra.postgres.group_commit import GroupCommit
 from infra.postgres.pool import Pool
-from infra.postgres.stored_payments import REFUND_COLUMNS, stored_refund
+from infra.postgres.stored_payments import REFUND_COLUMNS, payment_from_row, stored_refund
 from infra.telemetry import database_span
 
 MAX_FLUSHES = 1
@@ -42,15 +41,6 @@ _READ_REFUND = f"SELECT {REFUND_COLUMNS} FROM refunds r WHERE r.tenant_id = %s A
 
 def _jsonb(value: object) -> Jsonb:
     return Jsonb(value, dumps=orjson.dumps)
-
-
-def payment_from_row(**row: Any) -> Payment:
-    """Build a payment from the columns of its row."""
-    row["kind"] = PaymentKind(row["kind"])
-    row["status"] = PaymentStatus(row["status"])
-    row["commands"] = tuple(row["commands"])
-    row["capture_method"] = CaptureMethod(row["capture_method"])
-    return Payment(**row)
 
 
 class PostgresPaymentBook:

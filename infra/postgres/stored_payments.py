@@ -17,9 +17,6 @@ from domain.payments.status import PaymentStatus
 _PAYMENT_FIELDS = tuple(field.name for field in fields(Payment))
 _REFUND_FIELDS = tuple(field.name for field in fields(Refund))
 _TOTALS = ("amount_refunded_minor", "amount_refunding_minor", "updated_at")
-_KIND, _STATUS, _CAPTURE_METHOD, _COMMANDS = (
-    _PAYMENT_FIELDS.index(name) for name in ("kind", "status", "capture_method", "commands")
-)
 _REFUND_STATUS = _REFUND_FIELDS.index("status")
 
 PAYMENT_COLUMNS = ", ".join(f"p.{name}" for name in (*_PAYMENT_FIELDS, *_TOTALS))
@@ -46,14 +43,19 @@ class StoredPayment:
         return self.payment.amount_captured_minor - self.amount_refunded_minor - self.amount_refunding_minor
 
 
+def payment_from_row(**row: Any) -> Payment:
+    """Build a payment from the columns of its row, by name."""
+    row["kind"] = PaymentKind(row["kind"])
+    row["status"] = PaymentStatus(row["status"])
+    row["commands"] = tuple(row["commands"])
+    row["capture_method"] = CaptureMethod(row["capture_method"])
+    return Payment(**row)
+
+
 def stored_payment(row: Sequence[Any]) -> StoredPayment:
     """Build a payment from PAYMENT_COLUMNS."""
-    values = list(row[: len(_PAYMENT_FIELDS)])
-    values[_KIND] = PaymentKind(values[_KIND])
-    values[_STATUS] = PaymentStatus(values[_STATUS])
-    values[_CAPTURE_METHOD] = CaptureMethod(values[_CAPTURE_METHOD])
-    values[_COMMANDS] = tuple(values[_COMMANDS])
-    return StoredPayment(Payment(*values), *row[len(_PAYMENT_FIELDS) :])
+    payment = payment_from_row(**dict(zip(_PAYMENT_FIELDS, row, strict=False)))
+    return StoredPayment(payment, *row[len(_PAYMENT_FIELDS) :])
 
 
 def stored_refund(row: Sequence[Any]) -> Refund:

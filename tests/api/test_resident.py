@@ -132,9 +132,7 @@ async def test_a_burst_is_taken_whole_each_payment_once(lodging: ApiWorld) -> No
 async def test_a_call_that_will_not_wait_is_taken_here_too(lodging: ApiWorld) -> None:
     answer = await lodging.pay(headers={"Prefer": "wait=0"})
     assert answer.status_code == 202
-    async with asyncio.timeout(WAIT_S):
-        while (await lodging.get(answer.headers["location"])).json()["status"] != "succeeded":
-            await asyncio.sleep(0.02)
+    await lodging.until_status(answer.headers["location"], "succeeded")
 
 
 async def test_a_slow_gateway_is_left_to_the_workers(lodging: ApiWorld) -> None:
@@ -144,9 +142,7 @@ async def test_a_slow_gateway_is_left_to_the_workers(lodging: ApiWorld) -> None:
     assert (answer.status_code, answer.json()["status"]) == (202, "processing")
     assert has_update(await history_of(lodging, answer.json()["id"])), "the workflow was asked after the patience"
     await lodging.start_worker()
-    async with asyncio.timeout(WAIT_S):
-        while (await lodging.get(answer.headers["location"])).json()["status"] != "succeeded":
-            await asyncio.sleep(0.02)
+    await lodging.until_status(answer.headers["location"], "succeeded")
     assert await lodging.balance("merchant") == lodging.gateway.net_captured == 2933
 
 

@@ -8,14 +8,6 @@ import time
 from tests.support.api_world import ApiWorld, new_key
 from tests.support.fake_gateway import Fault
 
-PATIENCE_S = 30.0
-
-
-async def _until_status(world: ApiWorld, path: str, status: str) -> None:
-    async with asyncio.timeout(PATIENCE_S):
-        while (await world.get(path)).json()["status"] != status:
-            await asyncio.sleep(0.05)
-
 
 async def test_a_wait_that_runs_out_is_answered_202_and_the_work_goes_on(world: ApiWorld) -> None:
     key = new_key()
@@ -33,7 +25,7 @@ async def test_a_call_that_will_not_wait_hands_the_work_over(world: ApiWorld) ->
     key = new_key()
     answer = await world.pay(key=key, headers={"Prefer": "wait=0"})
     assert answer.status_code == 202
-    await _until_status(world, answer.headers["location"], "succeeded")
+    await world.until_status(answer.headers["location"], "succeeded")
     again = await world.pay(key=key)
     assert (again.status_code, again.json()["status"]) == (201, "succeeded")
     assert "idempotent-replayed" not in again.headers
@@ -50,7 +42,7 @@ async def test_a_call_whose_turn_does_not_come_within_its_wait_hands_the_work_ov
     late, patient = asyncio.create_task(world.pay(headers={"Prefer": "wait=1"})), asyncio.create_task(world.pay())
     assert (await late).status_code == 202
     assert 1 <= time.monotonic() - began < 6
-    await _until_status(world, (await late).headers["location"], "succeeded")
+    await world.until_status((await late).headers["location"], "succeeded")
     assert not patient.done()
     turns.release()
     assert ((await patient).status_code, (await patient).json()["status"]) == (201, "succeeded")
@@ -70,7 +62,7 @@ async def test_without_a_worker_a_payment_is_taken_and_can_be_read_and_is_made_l
     assert (await world.get(path, headers=other)).status_code == 404
     assert (await world.pay(key=key, headers={"Prefer": "wait=1"})).status_code == 202
     await world.start_worker()
-    await _until_status(world, path, "succeeded")
+    await world.until_status(path, "succeeded")
     assert (await world.pay(key=key)).status_code == 201
     assert await world.count("payments") == 1
     assert world.gateway.calls == ["authorize"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -30,6 +31,7 @@ from workers.registry import WORKFLOWS, payment_activities, sandbox
 BASE_URL = "http://api.test"
 TENANT = "default"
 OTHER_TENANT = "other"
+PATIENCE_S = 30.0
 
 
 def new_key() -> str:
@@ -116,6 +118,12 @@ class ApiWorld:
         transfer = post(key, f"clearing:sandbox:{currency}", account_id, minor, currency)
         (outcome,) = await self.services.ledger.apply([JournalEntry(TENANT, key, (transfer,))])
         assert outcome.result.booked
+
+    async def until_status(self, path: str, status: str) -> None:
+        """Return when the payment at the path has the status; raises TimeoutError after PATIENCE_S."""
+        async with asyncio.timeout(PATIENCE_S):
+            while (await self.get(path)).json()["status"] != status:
+                await asyncio.sleep(0.05)
 
     async def balance(self, account_id: str) -> int:
         answer = await self.get(f"/v1/accounts/{account_id}/balances")
