@@ -15,7 +15,7 @@ from types import FrameType
 import uvicorn
 
 from api.app import create_app
-from api.door import behind_a_door
+from api.door import Door
 from api.http_protocol import BoundedHttp
 from api.telemetry import instrument
 from infra import garbage
@@ -44,11 +44,11 @@ def main() -> None:
     garbage.settle()
     server = uvicorn.Server(
         uvicorn.Config(
-            behind_a_door(app),
+            app,
             host=settings.api_host,
             port=settings.api_port,
             loop="uvloop",
-            http=BoundedHttp,
+            http=BoundedHttp.behind(Door(app.state.in_flight, app.state.metrics)),
             ws="none",
             lifespan="on",
             access_log=False,

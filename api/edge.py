@@ -11,6 +11,7 @@ import logging
 import os
 import re
 import time
+from collections.abc import Iterable
 from urllib.parse import unquote_plus
 
 from opentelemetry import trace
@@ -27,7 +28,7 @@ _TRACEPARENT = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}
 _NO_TRACE = b"0" * 32
 _SCREENED_HEADERS = frozenset({b"idempotency-key", ACTOR_HEADER.lower().encode(), b"prefer"})
 """The headers that handlers read, but for the API key, of which only a digest is kept."""
-_GUARD = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
+GUARD = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
 """What an answer says unless it says otherwise itself."""
 
 log = logging.getLogger(__name__)
@@ -61,11 +62,11 @@ class Edge:
                 status = message["status"]
                 headers = list(message.get("headers", ()))
                 said = {name for name, _ in headers}
-                message["headers"] = [*headers, *(guard for guard in _GUARD if guard[0] not in said), trace_header]
+                message["headers"] = [*headers, *(guard for guard in GUARD if guard[0] not in said), trace_header]
             await send(message)
 
         try:
-            if self._in_flight.must_shed(scope):  # where nobody stands at the door (`api/door.py`)
+            if self._in_flight.must_shed(scope):  # whoever came past the door (`api/door.py`)
                 scope["clearhold.shed"] = True
                 self._in_flight.require_room()
             _screen(scope)
@@ -108,9 +109,14 @@ def _trace_id(scope: Scope) -> str:
     context = trace.get_current_span().get_span_context()
     if context.is_valid:
         return f"{context.trace_id:032x}"
-    for name, value in scope["headers"]:
+    return caller_trace_id(scope["headers"]) or os.urandom(16).hex()
+
+
+def caller_trace_id(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
+    """Return the trace id that a caller sent with its request, if it sent a valid one."""
+    for name, value in headers:
         if name == b"traceparent":
             match = _TRACEPARENT.fullmatch(value)
             if match is not None and match[1] != _NO_TRACE:
                 return match[1].decode()
-    return os.urandom(16).hex()
+    return None

@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from api.door import Door
 from api.problems import MEDIA_TYPE
 
 HEAD_MAX_BYTES = 64 * 1024
@@ -44,12 +45,21 @@ def _refusal(status: HTTPStatus, detail: str) -> bytes:
 class BoundedHttp(HttpToolsProtocol):
     """One connection."""
 
+    door: Door | None = None
+    """What may be shut to a request (see `behind`)."""
+
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._came_forward = False
         self._unclaimed_bytes = 0
         self._is_in_head = False
         self._deadline: asyncio.TimerHandle | None = None
+        self._was_turned_away = False
+
+    @classmethod
+    def behind(cls, door: Door) -> type[BoundedHttp]:
+        """Return the protocol of a server with this door."""
+        return type(cls.__name__, (cls,), {"door": door})
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Expect a request soon."""
@@ -74,22 +84,44 @@ class BoundedHttp(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Begin a request."""
         self._came_forward = self._is_in_head = True
+        self._was_turned_away = False
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        """Begin its body."""
+        """Begin its body, or turn it away."""
         self._came_forward, self._is_in_head = True, False
         self._forget_deadline()
-        super().on_headers_complete()
+        if self.door is not None and self.door.is_shut_to(self.parser.get_method(), self.url) and self._is_its_turn():
+            self._turn_away(self.door)
+        else:
+            super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        """Take a piece of its body."""
+        """Take a piece of its body; nobody reads that of a request which was turned away."""
         self._came_forward = True
-        super().on_body(body)
+        if not self._was_turned_away:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """End a request."""
+        if not self._was_turned_away:
+            super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what the parser cannot read."""
         self._refuse(HTTPStatus.BAD_REQUEST, msg)
+
+    def _is_its_turn(self) -> bool:
+        """Tell whether an answer may be written now: those before it are, and the client reads them."""
+        return (self.cycle is None or self.cycle.response_complete) and not self.flow.write_paused
+
+    def _turn_away(self, door: Door) -> None:
+        self._was_turned_away = True
+        stays_open = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
+        self.transport.write(door.answer(self.headers, self.server_state.default_headers, stays_open))
+        if not stays_open:
+            self.transport.close()
+        self.on_response_complete()
 
     def _refuse(self, status: HTTPStatus, detail: str) -> None:
         self.transport.write(_refusal(status, detail))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from starlette.types import Scope
 
@@ -27,6 +28,9 @@ class InFlight:
     now: int = 0
     on_shed: Callable[[], None] = field(default=lambda: None)
 
+    MONEY_TARGETS: ClassVar[tuple[bytes, ...]] = tuple(path.encode() for path in _MONEY)
+    """The same as a request line names it."""
+
     @contextmanager
     def admit(self) -> Iterator[None]:
         """Hold a place while the block runs. Raises Problem 503 when there is none."""
@@ -37,14 +41,21 @@ class InFlight:
         finally:
             self.now -= 1
 
+    @property
+    def is_full(self) -> bool:
+        """Whether there is no place."""
+        return self.now >= self.most
+
     def must_shed(self, scope: Scope) -> bool:
         """Tell from a request's head that there is no place for it: asked before it is traced through any layer."""
-        return self.now >= self.most and scope["method"] == "POST" and scope["path"].startswith(_MONEY)
+        return self.is_full and scope["method"] == "POST" and scope["path"].startswith(_MONEY)
 
     def require_room(self) -> None:
         """Raise Problem 503 when there is no place: asked before a body is read, which holds no place however slowly it comes."""
-        if self.now >= self.most:
+        if self.is_full:
             self.on_shed()
-            raise Problem(
-                problems.OVERLOADED, f"{self.most} requests that move money are under way.", headers=RETRY_AFTER
-            )
+            raise self.refusal()
+
+    def refusal(self) -> Problem:
+        """Return what a request is told for which there is no place."""
+        return Problem(problems.OVERLOADED, f"{self.most} requests that move money are under way.", headers=RETRY_AFTER)

@@ -11,6 +11,9 @@ from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histo
 from starlette.types import Scope
 
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+SHED = "shed"
+"""What stands for the route of a request that was turned away."""
+
 _METHODS = frozenset({"GET", "POST", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE"})
 
 
@@ -39,10 +42,16 @@ class RequestMetrics:
         """Count one request turned away."""
         self._shed.inc()
 
+    def count_turned_away(self, seconds: float) -> None:
+        """Count one request turned away before the application saw it."""
+        self._shed.inc()
+        self._requests.labels(SHED, "POST", "503").inc()
+        self._seconds.labels(SHED).observe(seconds)
+
     def observe(self, scope: Scope, asked: str, status: int, seconds: float) -> None:
         """Count one request; `asked` is its method, also where it was answered as another."""
         found = getattr(scope.get("route"), "path", "unmatched")
-        route = "shed" if scope.get("clearhold.shed") else found
+        route = SHED if scope.get("clearhold.shed") else found
         method = asked if asked in _METHODS else "other"
         self._requests.labels(route, method, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
