@@ -34,6 +34,9 @@ DYNAMIC_CONFIG: Mapping[str, str] = {
     "history.timerProcessorMaxPollRPS": "200",
     # An activity may go straight to the worker that asked for it, instead of through matching and a poll.
     "system.enableActivityEagerExecution": "true",
+    # The development server reads its search attributes from the database each time it needs them, four times a payment;
+    # a cluster keeps them for a minute, and so does this one: ours are there before the first workflow.
+    "system.forceSearchAttributesCacheRefreshOnRead": "false",
     # Bounds of a shared cluster, per second; on a machine of our own they would cap the rate before the CPU does.
     "frontend.rps": "20000",
     "frontend.namespaceRPS": "20000",
