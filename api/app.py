@@ -17,25 +17,22 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Match, Route
 
-from api import (
-    account_routes,
-    clock_routes,
-    health_routes,
-    loan_command_routes,
-    loan_desk_routes,
-    loan_proposal_routes,
-    loan_quote_routes,
-    loan_routes,
-    payment_command_routes,
-    payment_routes,
-    problems,
-    refund_routes,
-)
+from api import health_routes, problems
+from api.accounts import routes as account_routes
 from api.body import sentence
 from api.edge import Edge
 from api.in_flight import InFlight
+from api.loans import clock_routes
+from api.loans import command_routes as loan_command_routes
+from api.loans import desk_routes as loan_desk_routes
+from api.loans import proposal_routes as loan_proposal_routes
+from api.loans import quote_routes as loan_quote_routes
+from api.loans import routes as loan_routes
 from api.metrics import RequestMetrics
 from api.openapi import TITLE, VERSION, document_of
+from api.payments import command_routes as payment_command_routes
+from api.payments import refund_routes
+from api.payments import routes as payment_routes
 from api.problems import RETRY_AFTER, FieldError, Problem
 from api.resident import Resident
 from api.services import open_services

@@ -13,9 +13,9 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from api.account_views import CreateAccount
+from api.accounts.views import CreateAccount
 from api.documentation import ProblemView
-from api.loan_command_requests import (
+from api.loans.command_requests import (
     ChargeBody,
     DecideProposalBody,
     EmptyBody,
@@ -29,9 +29,9 @@ from api.loan_command_requests import (
     WaiveBody,
     WithdrawBody,
 )
-from api.loan_requests import AdvanceClockBody, ApplyForLoan, CreateClock
-from api.loan_terms import QuoteBody
-from api.payment_requests import (
+from api.loans.requests import AdvanceClockBody, ApplyForLoan, CreateClock
+from api.loans.terms import QuoteBody
+from api.payments.requests import (
     CancelPaymentBody,
     CapturePaymentBody,
     ConfirmPaymentBody,

@@ -14,7 +14,7 @@ from typing import Literal
 import psycopg
 from pydantic import BaseModel, Field
 
-from api.payment_engine import PaymentEngine
+from api.payments.engine import PaymentEngine
 from infra.settings import Settings
 
 PROBE_INTERVAL_S = 1.0

@@ -7,7 +7,7 @@ from typing import Any
 from starlette.responses import Response
 
 from api import problems
-from api.payment_presenter import to_json
+from api.payments.presenter import to_json
 from api.services import Services
 
 WAITING = "waiting"

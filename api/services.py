@@ -15,13 +15,13 @@ import psycopg
 from psycopg_pool import PoolTimeout
 from starlette.requests import Request
 
-from api.account_directory import AccountDirectory
+from api.accounts.directory import AccountDirectory
 from api.authentication import Authenticator
 from api.in_flight import InFlight
-from api.loan_engine import LoanEngine
-from api.loan_presenter import LoanPresenter
-from api.payment_engine import PaymentEngine
-from api.payment_presenter import PaymentPresenter
+from api.loans.engine import LoanEngine
+from api.loans.presenter import LoanPresenter
+from api.payments.engine import PaymentEngine
+from api.payments.presenter import PaymentPresenter
 from api.readiness import Readiness
 from api.resident import Resident, keep_serving
 from api.temporal_link import TemporalLink

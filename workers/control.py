@@ -20,11 +20,11 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from activities.reconciliation import OpenSaga
 from domain.payments import explain
-from workflows.loan_accrual import AccrualWorkflow
-from workflows.messages import PaymentOrder, RefundOrder
-from workflows.payment import PaymentWorkflow
-from workflows.reconciliation import ReconciliationOrder, ReconciliationWorkflow
-from workflows.refund import RefundWorkflow
+from workflows.loans.accrual import AccrualWorkflow
+from workflows.payments.messages import PaymentOrder, RefundOrder
+from workflows.payments.payment import PaymentWorkflow
+from workflows.payments.reconciliation import ReconciliationOrder, ReconciliationWorkflow
+from workflows.payments.refund import RefundWorkflow
 from workflows.visibility import of_payment, of_refund
 
 RECONCILIATION_ID = "reconciliation"

@@ -27,7 +27,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from activities.loan_reconciliation import Carrier
 from workers.control import CATCH_UP, create_schedule
 from workers.reset_point import reset_point
-from workflows.loan_reconciliation import LoanReconciliationOrder, LoanReconciliationWorkflow
+from workflows.loans.reconciliation import LoanReconciliationOrder, LoanReconciliationWorkflow
 
 LOAN_RECONCILIATION_ID = "loan-reconciliation"
 LOAN_RECONCILIATION_INTERVAL = timedelta(minutes=5)

@@ -20,13 +20,13 @@ from activities.loan_clock_port import LoanClock
 from activities.payment_book import PaymentBookActivities
 from activities.payment_book_port import PaymentBook
 from activities.screening_port import ScreeningProvider
-from workflows.loan import LoanWorkflow
-from workflows.loan_accrual import AccrualWorkflow
-from workflows.loan_reconciliation import LoanReconciliationWorkflow
-from workflows.loan_test_clock import LoanClockWorkflow
-from workflows.payment import PaymentWorkflow
-from workflows.reconciliation import ReconciliationWorkflow
-from workflows.refund import RefundWorkflow
+from workflows.loans.accrual import AccrualWorkflow
+from workflows.loans.loan import LoanWorkflow
+from workflows.loans.reconciliation import LoanReconciliationWorkflow
+from workflows.loans.shared_clock import LoanClockWorkflow
+from workflows.payments.payment import PaymentWorkflow
+from workflows.payments.reconciliation import ReconciliationWorkflow
+from workflows.payments.refund import RefundWorkflow
 
 WORKFLOWS: Sequence[type] = (PaymentWorkflow, RefundWorkflow, ReconciliationWorkflow)
 
@@ -35,8 +35,8 @@ LOAN_WORKFLOWS: Sequence[type] = (LoanWorkflow, AccrualWorkflow, LoanClockWorkfl
 PASSED_THROUGH = (
     "domain",
     "activities",
-    "workflows.messages",
-    "workflows.loan_messages",
+    "workflows.payments.messages",
+    "workflows.loans.messages",
 )
 """Modules the sandbox loads once instead of for every workflow: pure, or only types."""
 

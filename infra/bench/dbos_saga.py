@@ -1,7 +1,7 @@
 """The card payment as a saga on DBOS: three durable steps with the database work and the bank call of our own workflow.
 
 Invariant: the steps write the same records through the same payment book and send the same request through the same gateway
-adapter as `workflows.payment_process` does; only what makes them durable differs. It is a reference to measure against, so it
+adapter as `workflows.payments.process` does; only what makes them durable differs. It is a reference to measure against, so it
 has the happy path and the decline, and neither timers nor captures by hand.
 """
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from api.account_views import AccountPage, AccountView, BalancesView, EntryPage
-from api.payment_views import LivePayment, PaymentPage, PaymentView, RefundList, RefundView, Timeline
+from api.accounts.views import AccountPage, AccountView, BalancesView, EntryPage
+from api.payments.views import LivePayment, PaymentPage, PaymentView, RefundList, RefundView, Timeline
 from api.readiness import ReadinessView
 from tests.support.api_world import ApiWorld, card, wallet
 

@@ -24,8 +24,8 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from domain.ids import update_id
 from tests.support.api_world import ApiWorld, new_key
-from workflows.messages import CapturePayment
-from workflows.payment import PaymentWorkflow
+from workflows.payments.messages import CapturePayment
+from workflows.payments.payment import PaymentWorkflow
 
 SHORT_WAIT = {"Prefer": "wait=1"}
 

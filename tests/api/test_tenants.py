@@ -8,7 +8,10 @@ from typing import Any
 import httpx
 from fastapi.routing import APIRoute
 
-from api import account_routes, payment_command_routes, payment_routes, refund_routes
+from api.accounts import routes as account_routes
+from api.payments import command_routes as payment_command_routes
+from api.payments import refund_routes
+from api.payments import routes as payment_routes
 from tests.support.api_world import ApiWorld, new_key
 
 BODIES: dict[str, Any] = {"review_payment": {"action": "retry"}, "review_refund": {"action": "retry"}}

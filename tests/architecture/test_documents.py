@@ -69,7 +69,7 @@ def test_every_folder_of_the_product_has_a_line_in_the_map() -> None:
     top = {folder for folder in FOLDERS if folder != "infra"}
     within = {
         path.relative_to(REPOSITORY).as_posix()
-        for folder in ("infra", "domain")
+        for folder in ("infra", "domain", "workflows", "api")
         for path in (REPOSITORY / folder).iterdir()
         if path.is_dir() and path.name != "__pycache__" and any(path.rglob("*.*"))
     }

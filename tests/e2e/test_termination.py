@@ -12,7 +12,7 @@ from temporalio.client import WorkflowExecutionStatus
 from infra.drill.books import disagreements
 from infra.drill.caller import Call
 from tests.e2e.scene import GOOD_CARD, Scene, ids_of, refund_ids_of, until
-from workflows.reconciliation import ReconciliationOrder, ReconciliationReport, ReconciliationWorkflow
+from workflows.payments.reconciliation import ReconciliationOrder, ReconciliationReport, ReconciliationWorkflow
 
 PAYMENTS = 2
 DECLINED_CARD = "4000000000000002"

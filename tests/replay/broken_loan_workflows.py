@@ -18,11 +18,11 @@ from activities.screening_port import ScreeningRequest
 from domain.loans.agenda import DayEvent
 from domain.loans.loan import Loan
 from domain.payments.record import RecordOutcome
-from workflows.loan import LoanWorkflow
-from workflows.loan_accrual import AccrualWorkflow
-from workflows.loan_messages import LoanOrder
-from workflows.loan_test_clock import ClockOrder, LoanClockWorkflow
-from workflows.loan_visibility import LOAN_STATUS
+from workflows.loans.accrual import AccrualWorkflow
+from workflows.loans.loan import LoanWorkflow
+from workflows.loans.messages import LoanOrder
+from workflows.loans.shared_clock import ClockOrder, LoanClockWorkflow
+from workflows.loans.visibility import LOAN_STATUS
 
 TIMEOUT = timedelta(seconds=10)
 

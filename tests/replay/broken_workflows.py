@@ -19,9 +19,9 @@ from activities.payment_book import PaymentBookActivities
 from domain.payments.payment import Payment
 from domain.payments.record import PaymentRecord, RecordOutcome
 from domain.payments.refund import Refund
-from workflows.messages import PaymentOrder, RefundOrder
-from workflows.payment import PaymentWorkflow
-from workflows.refund import RefundWorkflow
+from workflows.payments.messages import PaymentOrder, RefundOrder
+from workflows.payments.payment import PaymentWorkflow
+from workflows.payments.refund import RefundWorkflow
 from workflows.visibility import PAYMENT_STATUS
 
 TIMEOUT = timedelta(seconds=10)

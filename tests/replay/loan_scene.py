@@ -28,9 +28,9 @@ from domain.loans.application import LoanApplication
 from domain.loans.loan import Loan
 from domain.loans.status import LoanStatus
 from tests.support.loan_world import START, LoanHandle, LoanWorld, application, strict_servicing, terms
-from workflows.loan import LoanWorkflow
-from workflows.loan_messages import AcceptOffer
-from workflows.loan_test_clock import ClockOrder, LoanClockWorkflow
+from workflows.loans.loan import LoanWorkflow
+from workflows.loans.messages import AcceptOffer
+from workflows.loans.shared_clock import ClockOrder, LoanClockWorkflow
 
 WAIT_S = 20.0
 """Bound of every wait of a path."""

@@ -8,8 +8,8 @@ from domain.payments.payment import CaptureMethod
 from domain.payments.status import PaymentStatus
 from tests.replay.scene import Scene, path
 from tests.support.payment_world import PaymentHandle
-from workflows.messages import CancelPayment, CapturePayment, ConfirmPayment, PaymentTimers
-from workflows.payment import PaymentWorkflow
+from workflows.payments.messages import CancelPayment, CapturePayment, ConfirmPayment, PaymentTimers
+from workflows.payments.payment import PaymentWorkflow
 
 S = PaymentStatus
 

@@ -8,8 +8,8 @@ from datetime import date
 from activities.screening_port import ScreeningOutcome
 from domain.loans.status import LoanStatus
 from tests.replay.loan_scene import CHECKER, MAKER, LoanScene, loan_path
-from workflows.loan import LoanWorkflow
-from workflows.loan_messages import (
+from workflows.loans.loan import LoanWorkflow
+from workflows.loans.messages import (
     ApproveApplication,
     CheckProposal,
     DeclineApplication,

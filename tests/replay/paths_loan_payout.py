@@ -5,8 +5,8 @@ from __future__ import annotations
 from domain.loans.status import LoanStatus
 from tests.replay.loan_scene import MAKER, PRINCIPAL, LoanScene, loan_path
 from tests.support.loan_world import LoanHandle
-from workflows.loan import LoanWorkflow
-from workflows.loan_messages import PayOff, RetryDisbursement, WithdrawApplication
+from workflows.loans.loan import LoanWorkflow
+from workflows.loans.messages import PayOff, RetryDisbursement, WithdrawApplication
 
 S = LoanStatus
 REFUSED = "debit_account_closed"

@@ -6,8 +6,8 @@ import asyncio
 from datetime import date
 
 from tests.replay.loan_scene import LoanScene, loan_path
-from workflows.loan_accrual import AccrualWorkflow
-from workflows.loan_test_clock import AdvanceClock, LoanClockWorkflow
+from workflows.loans.accrual import AccrualWorkflow
+from workflows.loans.shared_clock import AdvanceClock, LoanClockWorkflow
 
 LOANS = 5_000
 LAST_PAGE = 4_000

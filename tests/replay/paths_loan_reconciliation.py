@@ -9,9 +9,9 @@ from temporalio.client import WorkflowUpdateStage
 from domain.loans.status import LoanStatus
 from tests.replay.loan_scene import MAKER, POLL_INTERVAL_S, WAIT_S, LoanScene, loan_path
 from tests.support.loan_world import LoanHandle
-from workflows.loan import LoanWorkflow
-from workflows.loan_messages import UndoDisbursal, WithdrawApplication
-from workflows.loan_reconciliation import LoanReconciliationOrder, LoanReconciliationWorkflow
+from workflows.loans.loan import LoanWorkflow
+from workflows.loans.messages import UndoDisbursal, WithdrawApplication
+from workflows.loans.reconciliation import LoanReconciliationOrder, LoanReconciliationWorkflow
 
 RECOVERED = "loan_terminated_recovered"
 """History of the run that goes on."""

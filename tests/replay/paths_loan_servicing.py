@@ -12,8 +12,8 @@ from domain.loans.restructure import PrepaymentEffect
 from domain.loans.status import LoanStatus
 from tests.replay.loan_scene import CHECKER, MAKER, PRINCIPAL, LoanScene, loan_path
 from tests.support.loan_world import LoanHandle
-from workflows.loan import LoanWorkflow
-from workflows.loan_messages import (
+from workflows.loans.loan import LoanWorkflow
+from workflows.loans.messages import (
     ChargeOff,
     CheckProposal,
     PauseLoan,

@@ -9,8 +9,8 @@ from domain.loans.status import LoanStatus
 from domain.loans.terms import BalanceMove
 from tests.replay.loan_scene import CHECKER, INSTALMENTS, MAKER, PRINCIPAL, LoanScene, loan_path
 from tests.support.loan_world import terms
-from workflows.loan import LoanWorkflow
-from workflows.loan_messages import (
+from workflows.loans.loan import LoanWorkflow
+from workflows.loans.messages import (
     AddCharge,
     ApproveApplication,
     CheckProposal,

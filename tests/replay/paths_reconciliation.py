@@ -14,9 +14,9 @@ from tests.support.fake_book import FakePaymentBook
 from tests.support.payment_world import card_payment
 from workers.control import TemporalWorkflowControl
 from workers.registry import sandbox
-from workflows.messages import CancelPayment
-from workflows.payment import PaymentWorkflow
-from workflows.reconciliation import ReconciliationOrder, ReconciliationWorkflow
+from workflows.payments.messages import CancelPayment
+from workflows.payments.payment import PaymentWorkflow
+from workflows.payments.reconciliation import ReconciliationOrder, ReconciliationWorkflow
 
 
 @dataclass

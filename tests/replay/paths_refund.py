@@ -8,8 +8,8 @@ from domain.payments.payment import Payment
 from domain.payments.refund import Refund, RefundAction, RefundStatus
 from tests.replay.scene import Scene, path
 from tests.support.fake_gateway import Fault
-from workflows.messages import ResolveRefund, RetryReview
-from workflows.refund import RefundWorkflow
+from workflows.payments.messages import ResolveRefund, RetryReview
+from workflows.payments.refund import RefundWorkflow
 
 OPERATOR = "operator-1"
 

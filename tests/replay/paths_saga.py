@@ -9,8 +9,8 @@ from tests.replay.paths_card import authorized
 from tests.replay.scene import Scene, path
 from tests.support.fake_gateway import Fault
 from tests.support.payment_world import PaymentHandle
-from workflows.messages import CapturePayment, ResolveReview, RetryReview
-from workflows.payment import PaymentWorkflow
+from workflows.payments.messages import CapturePayment, ResolveReview, RetryReview
+from workflows.payments.payment import PaymentWorkflow
 
 S = PaymentStatus
 OPERATOR = "operator-1"

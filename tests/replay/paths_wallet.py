@@ -5,8 +5,8 @@ from __future__ import annotations
 from domain.payments.payment import CaptureMethod
 from domain.payments.status import PaymentStatus
 from tests.replay.scene import Scene, path
-from workflows.messages import CancelPayment, CapturePayment
-from workflows.payment import PaymentWorkflow
+from workflows.payments.messages import CancelPayment, CapturePayment
+from workflows.payments.payment import PaymentWorkflow
 
 S = PaymentStatus
 

@@ -27,9 +27,9 @@ from domain.payments.refund import Refund
 from domain.payments.status import PaymentStatus
 from tests.support.fake_gateway import FakeGateway, Fault
 from tests.support.payment_world import PaymentHandle, PaymentWorld, card_payment, wallet_payment
-from workflows.messages import PaymentOrder, RefundOrder
-from workflows.payment import PaymentWorkflow
-from workflows.refund import RefundWorkflow
+from workflows.payments.messages import PaymentOrder, RefundOrder
+from workflows.payments.payment import PaymentWorkflow
+from workflows.payments.refund import RefundWorkflow
 
 Handle = TypeVar("Handle", bound=WorkflowHandle[Any, Any])
 

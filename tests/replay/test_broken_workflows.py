@@ -10,7 +10,7 @@ from temporalio.client import WorkflowHistory
 from tests.replay import broken_workflows as broken
 from tests.replay.record import HISTORIES
 from workers.replay import Failure, replay
-from workflows.payment import PaymentWorkflow
+from workflows.payments.payment import PaymentWorkflow
 
 
 @pytest.fixture(autouse=True)

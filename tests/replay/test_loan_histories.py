@@ -10,7 +10,7 @@ from tests.replay.canonical import payload_value
 from tests.replay.paths import LOAN_PATHS, LOAN_SECOND_RUNS
 from tests.replay.record import HISTORIES
 from workers.registry import LOAN_WORKFLOWS
-from workflows.loan import LoanWorkflow
+from workflows.loans.loan import LoanWorkflow
 
 MUST_BE_RECORDED = {
     "approved, disbursed, paid off": "loan_paid_off_by_its_mandate",

@@ -19,8 +19,11 @@ from tests.replay.record import HISTORIES
 from workers.registry import PASSED_THROUGH, WORKFLOWS
 from workers.replay import read_histories, replay
 
+FOLDER = Path(workflows.__path__[0])
 MODULES = sorted(
-    f"workflows.{path.stem}" for path in Path(workflows.__path__[0]).glob("*.py") if path.stem != "__init__"
+    ".".join(("workflows", *path.relative_to(FOLDER).with_suffix("").parts))
+    for path in FOLDER.rglob("*.py")
+    if path.stem != "__init__"
 )
 OUTSIDE = (
     "psycopg",
@@ -89,5 +92,5 @@ def test_loading_all_workflows_loads_no_database_no_web_and_no_adapter() -> None
         timeout=60,
         cwd=Path(__file__).parents[2],
     ).stdout.split()
-    assert "workflows.payment" in loaded
+    assert "workflows.payments.payment" in loaded
     assert [name for name in loaded if name.split(".")[0] in OUTSIDE] == []

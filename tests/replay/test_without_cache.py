@@ -17,8 +17,8 @@ from tests.replay.record import play
 from tests.support.payment_world import payment_world
 from tests.support.temporal import client_of, running_temporal
 from workers.replay import SERVED, newest_histories, replay
-from workflows.messages import CancelPayment
-from workflows.payment import PaymentWorkflow
+from workflows.payments.messages import CancelPayment
+from workflows.payments.payment import PaymentWorkflow
 
 AT_ONCE = 4
 NEWEST = 4

@@ -38,10 +38,10 @@ from tests.support.fake_gateway import FakeGateway
 from tests.support.fake_loan_book import FakeLoanBook
 from workers.loan_control import TemporalLoanControl
 from workers.registry import LOAN_WORKFLOWS, WORKFLOWS, loan_activities, payment_activities, sandbox
-from workflows.loan import LoanWorkflow
-from workflows.loan_messages import AcceptOffer, LoanOrder
-from workflows.loan_reconciliation import LoanReconciliationOrder, LoanReconciliationReport, LoanReconciliationWorkflow
-from workflows.loan_visibility import of_application, summary
+from workflows.loans.loan import LoanWorkflow
+from workflows.loans.messages import AcceptOffer, LoanOrder
+from workflows.loans.reconciliation import LoanReconciliationOrder, LoanReconciliationReport, LoanReconciliationWorkflow
+from workflows.loans.visibility import of_application, summary
 
 LoanHandle = WorkflowHandle[LoanWorkflow, Loan]
 

@@ -21,9 +21,9 @@ from domain.payments.status import PaymentStatus
 from tests.support.fake_book import FakePaymentBook
 from tests.support.fake_gateway import FakeGateway
 from workers.registry import WORKFLOWS, payment_activities, sandbox
-from workflows.messages import PaymentOrder, PaymentTimers, RefundOrder
-from workflows.payment import PaymentWorkflow
-from workflows.refund import RefundWorkflow
+from workflows.payments.messages import PaymentOrder, PaymentTimers, RefundOrder
+from workflows.payments.payment import PaymentWorkflow
+from workflows.payments.refund import RefundWorkflow
 from workflows.visibility import of_payment
 
 PaymentHandle = WorkflowHandle[PaymentWorkflow, Payment]

@@ -21,9 +21,9 @@ from domain.payments.status import PaymentStatus
 from tests.support.fake_gateway import Fault
 from tests.support.payment_world import PaymentHandle, PaymentWorld
 from workers.registry import WORKFLOWS, payment_activities, sandbox
-from workflows.messages import CancelPayment, CapturePayment, PaymentOrder, RefundOrder, RetryReview
-from workflows.payment import PaymentWorkflow
-from workflows.refund import RefundWorkflow
+from workflows.payments.messages import CancelPayment, CapturePayment, PaymentOrder, RefundOrder, RetryReview
+from workflows.payments.payment import PaymentWorkflow
+from workflows.payments.refund import RefundWorkflow
 
 WAIT_S = 12.0
 OPERATOR = RetryReview("operator-1")

@@ -15,8 +15,8 @@ from domain.payments.status import PaymentStatus
 from tests.support.fake_gateway import Fault
 from tests.support.payment_world import PaymentWorld, card_payment
 from tests.workflow.meanwhile import OPERATOR, ended, reached, recover, reset, serving, stumbled, under_review
-from workflows.messages import CancelPayment, CapturePayment, PaymentTimers
-from workflows.payment import PaymentWorkflow
+from workflows.payments.messages import CancelPayment, CapturePayment, PaymentTimers
+from workflows.payments.payment import PaymentWorkflow
 
 S = PaymentStatus
 

@@ -10,8 +10,8 @@ from temporalio.exceptions import ApplicationError
 
 from domain.payments.status import PaymentStatus
 from tests.support.payment_world import PaymentWorld, card_payment
-from workflows.messages import CancelPayment, CapturePayment, ConfirmPayment, PaymentTimers
-from workflows.payment import PaymentWorkflow
+from workflows.payments.messages import CancelPayment, CapturePayment, ConfirmPayment, PaymentTimers
+from workflows.payments.payment import PaymentWorkflow
 
 
 async def test_a_good_card_is_charged_and_booked_in_one_call(world: PaymentWorld) -> None:

@@ -10,8 +10,8 @@ from domain.payments.status import OperationKind, OperationStatus, PaymentStatus
 from tests.support.fake_gateway import Fault
 from tests.support.payment_world import PaymentWorld, card_payment
 from tests.workflow.meanwhile import OPERATOR, ended, reset
-from workflows.messages import CancelPayment, ResolveReview
-from workflows.payment import PaymentWorkflow
+from workflows.payments.messages import CancelPayment, ResolveReview
+from workflows.payments.payment import PaymentWorkflow
 
 S = PaymentStatus
 

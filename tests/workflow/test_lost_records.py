@@ -20,9 +20,9 @@ from domain.payments.status import PaymentStatus
 from tests.support.fake_gateway import Fault
 from tests.support.payment_world import PaymentWorld, card_payment, wallet_payment
 from tests.workflow.meanwhile import OPERATOR, RefundHandle, ended, reached, reset, serving, start_refund, under_review
-from workflows.messages import CancelPayment, CapturePayment, ResolveRefund, ResolveReview
-from workflows.payment import PaymentWorkflow
-from workflows.refund import RefundWorkflow
+from workflows.payments.messages import CancelPayment, CapturePayment, ResolveRefund, ResolveReview
+from workflows.payments.payment import PaymentWorkflow
+from workflows.payments.refund import RefundWorkflow
 
 S = PaymentStatus
 LAST = -1

@@ -12,8 +12,8 @@ from activities.ledger_upkeep import LedgerUpkeepActivities
 from activities.reconciliation import OpenSaga, Page, ReconciliationActivities
 from tests.support.payment_world import card_payment
 from workers.registry import sandbox
-from workflows import reconciliation
-from workflows.reconciliation import NAMED_MAX, ReconciliationOrder, ReconciliationWorkflow
+from workflows.payments import reconciliation
+from workflows.payments.reconciliation import NAMED_MAX, ReconciliationOrder, ReconciliationWorkflow
 
 
 @dataclass

@@ -8,8 +8,8 @@ from domain.payments.payment import Payment
 from domain.payments.refund import RefundStatus
 from tests.support.fake_gateway import Fault
 from tests.support.payment_world import PaymentWorld, card_payment, wallet_payment
-from workflows.messages import ResolveRefund, RetryReview
-from workflows.refund import RefundWorkflow
+from workflows.payments.messages import ResolveRefund, RetryReview
+from workflows.payments.refund import RefundWorkflow
 
 
 async def paid(world: PaymentWorld) -> Payment:

@@ -15,9 +15,9 @@ from domain.payments.status import PaymentStatus
 from tests.support.fake_gateway import Fault
 from tests.support.payment_world import PaymentWorld, card_payment, wallet_payment
 from tests.workflow.meanwhile import OPERATOR, WAIT_S, start_refund, stumbled, under_review
-from workflows.messages import CancelPayment, CapturePayment, ResolveReview
-from workflows.payment import PaymentWorkflow
-from workflows.refund import RefundWorkflow
+from workflows.payments.messages import CancelPayment, CapturePayment, ResolveReview
+from workflows.payments.payment import PaymentWorkflow
+from workflows.payments.refund import RefundWorkflow
 
 S = PaymentStatus
 

@@ -12,8 +12,8 @@ from domain.payments.payment import CaptureMethod
 from domain.payments.status import PaymentStatus
 from tests.support.fake_gateway import Fault
 from tests.support.payment_world import PaymentHandle, PaymentWorld, card_payment, wallet_payment
-from workflows.messages import CapturePayment, PaymentOrder, ResolveReview, RetryReview
-from workflows.payment import PaymentWorkflow
+from workflows.payments.messages import CapturePayment, PaymentOrder, ResolveReview, RetryReview
+from workflows.payments.payment import PaymentWorkflow
 
 MANUAL = {"capture_method": CaptureMethod.MANUAL}
 

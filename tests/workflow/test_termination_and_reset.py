@@ -26,9 +26,9 @@ from tests.workflow.meanwhile import (
     under_review,
     until_status,
 )
-from workflows.messages import CancelPayment, CapturePayment, ConfirmPayment, PaymentOrder
-from workflows.payment import PaymentWorkflow
-from workflows.refund import RefundWorkflow
+from workflows.payments.messages import CancelPayment, CapturePayment, ConfirmPayment, PaymentOrder
+from workflows.payments.payment import PaymentWorkflow
+from workflows.payments.refund import RefundWorkflow
 
 S = PaymentStatus
 

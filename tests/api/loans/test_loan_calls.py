@@ -10,10 +10,14 @@ from typing import Any
 import pytest
 from fastapi.routing import APIRoute
 
-from api import clock_routes, loan_command_routes, loan_desk_routes, loan_proposal_routes, loan_routes
+from api.loans import clock_routes
+from api.loans import command_routes as loan_command_routes
+from api.loans import desk_routes as loan_desk_routes
+from api.loans import proposal_routes as loan_proposal_routes
+from api.loans import routes as loan_routes
 from tests.support.api_world import ApiWorld, new_key
 from tests.support.lending import Lending, lending, path_of
-from workflows.loan_visibility import DAYS_PAST_DUE, LOAN_STATUS, NEXT_DUE_ON, OUTSTANDING
+from workflows.loans.visibility import DAYS_PAST_DUE, LOAN_STATUS, NEXT_DUE_ON, OUTSTANDING
 from workflows.visibility import CURRENCY
 
 COMMAND_MODULES = (loan_command_routes, loan_desk_routes, loan_proposal_routes, clock_routes)

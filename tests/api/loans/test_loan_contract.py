@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from api.loan_views import (
+from api.loans.views import (
     ClockResource,
     LiveLoan,
     LoanPage,

@@ -16,8 +16,8 @@ from infra.drill.caller import Answer
 from infra.local.stack import API, POSTGRES, TEMPORAL
 from tests.e2e.loans.lending import PRINCIPAL, Lending, borrower_of, lender_of, loan_of
 from tests.e2e.scene import GOOD_CARD, WORKER
-from workflows.loan import LoanWorkflow
-from workflows.loan_accrual import AccrualWorkflow
+from workflows.loans.accrual import AccrualWorkflow
+from workflows.loans.loan import LoanWorkflow
 
 CARD_PAYMENT, WALLET_PAYMENT = 5_000, 7_000
 INSTALMENT = 10_662

@@ -12,7 +12,7 @@ from domain.ids import loan_payment_id
 from infra.drill.caller import Call
 from tests.e2e.loans.lending import PRINCIPAL, Lending, borrower_of, lender_of, loan_of
 from tests.e2e.scene import GOOD_CARD, until
-from workflows.loan_reconciliation import LoanReconciliationOrder, LoanReconciliationWorkflow
+from workflows.loans.reconciliation import LoanReconciliationOrder, LoanReconciliationWorkflow
 
 CARD_PAYMENT, WALLET_PAYMENT = 5_000, 7_000
 SLOW_S = 4.0

@@ -85,7 +85,7 @@ class RealWorld(LoanWorld):
 
     async def caught_up(self, handle: LoanHandle) -> Loan:
         """Return the loan's live state."""
-        from workflows.loan import LoanWorkflow
+        from workflows.loans.loan import LoanWorkflow
 
         return (await handle.query(LoanWorkflow.progress)).loan
 

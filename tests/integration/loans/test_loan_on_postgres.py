@@ -12,8 +12,8 @@ from domain.loans.status import LoanStatus
 from infra.postgres.loan_reads import LoanFilter, LoanReads
 from tests.integration.loans.conftest import RealWorld, give
 from tests.support.loan_world import LoanHandle, application
-from workflows.loan import LoanWorkflow
-from workflows.loan_messages import (
+from workflows.loans.loan import LoanWorkflow
+from workflows.loans.messages import (
     AcceptOffer,
     ChargeOff,
     CheckProposal,

@@ -23,8 +23,8 @@ from tests.integration.loans.conftest import RealWorld, give
 from tests.support.database import Database
 from tests.support.loan_world import PATIENCE_S, START, application, strict_servicing
 from workers.loan_control import TemporalLoanControl
-from workflows.loan import LoanWorkflow
-from workflows.loan_messages import Repay
+from workflows.loans.loan import LoanWorkflow
+from workflows.loans.messages import Repay
 
 TODAY = datetime.now(UTC).date()
 REOPEN_DAYS, RECOVERY_DAYS = 10, 100

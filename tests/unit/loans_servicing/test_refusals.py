@@ -18,8 +18,8 @@ from domain.loans.loan import Loan
 from domain.loans.restructure import MAX_HOLIDAY_INSTALMENTS
 from domain.loans.terms import Method
 from tests.support.loan_world import START, application, terms
-from workflows.loan_messages import LoanState
-from workflows.loan_rules import check_restructure
+from workflows.loans.messages import LoanState
+from workflows.loans.rules import check_restructure
 
 FIELDS = {field.name for field in fields(Restructure)}
 DAYS = (None, date(1000, 1, 1), START + timedelta(days=60), date(2199, 1, 1), date(9999, 12, 31))

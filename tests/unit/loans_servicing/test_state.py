@@ -14,8 +14,8 @@ from domain.loans.loan import Loan
 from domain.loans.receipts import Receipt, receive
 from domain.loans.terms import MAX_INSTALMENTS
 from tests.support.loan_world import START, application, terms
-from workflows.loan_messages import LoanOrder, LoanState
-from workflows.loan_state import carried, hand_on
+from workflows.loans.messages import LoanOrder, LoanState
+from workflows.loans.state import carried, hand_on
 
 REFUSED_BYTES = 2 * 1024 * 1024
 CONVERTER = pydantic_data_converter.payload_converter

@@ -15,7 +15,7 @@ from temporalio.converter import WorkflowSerializationContext
 from domain.payments.payment import CaptureMethod, Payment, PaymentKind
 from domain.payments.record import PaymentRecord, TimelineEvent
 from infra.temporal_converter import SharedPayloadConverter, _adapter, data_converter
-from workflows.messages import ConfirmPayment, PaymentOrder
+from workflows.payments.messages import ConfirmPayment, PaymentOrder
 
 NOW = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
 PAYMENT = Payment(

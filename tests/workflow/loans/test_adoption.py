@@ -14,8 +14,8 @@ from temporalio.client import Client, WorkflowUpdateStage
 
 from domain.loans.status import LoanStatus
 from tests.support.loan_world import LoanHandle, LoanWorld
-from workflows.loan import LoanWorkflow
-from workflows.loan_messages import AcceptOffer, Repay
+from workflows.loans.loan import LoanWorkflow
+from workflows.loans.messages import AcceptOffer, Repay
 
 PATIENCE_S = 60.0
 ALWAYS = 10**6

@@ -13,9 +13,9 @@ from temporalio.exceptions import ApplicationError
 
 from domain.loans.status import LoanStatus
 from tests.support.loan_world import START, LoanWorld, application
-from workflows.loan import LoanWorkflow
-from workflows.loan_accrual import AccrualWorkflow
-from workflows.loan_test_clock import AdvanceClock, ClockOrder, ClockView, LoanClockWorkflow
+from workflows.loans.accrual import AccrualWorkflow
+from workflows.loans.loan import LoanWorkflow
+from workflows.loans.shared_clock import AdvanceClock, ClockOrder, ClockView, LoanClockWorkflow
 
 
 async def start_clock(loans: LoanWorld, clock_id: str) -> ClockView:

@@ -8,8 +8,8 @@ import pytest
 
 from domain.loans.status import LoanStatus
 from tests.support.loan_world import LoanWorld
-from workflows.loan import LoanWorkflow
-from workflows.loan_messages import AcceptOffer, RetryDisbursement, WithdrawApplication
+from workflows.loans.loan import LoanWorkflow
+from workflows.loans.messages import AcceptOffer, RetryDisbursement, WithdrawApplication
 
 
 def assert_nothing_moved(loans: LoanWorld) -> None:

@@ -18,8 +18,8 @@ from domain.payments.record import RecordOutcome
 from tests.support import loan_world as support
 from tests.support.fake_loan_book import FakeLoanBook
 from tests.support.loan_world import LoanHandle, LoanWorld, application, loan_world
-from workflows.loan import LoanWorkflow
-from workflows.loan_messages import AcceptOffer, PauseLoan, Repay
+from workflows.loans.loan import LoanWorkflow
+from workflows.loans.messages import AcceptOffer, PauseLoan, Repay
 
 DAY = timedelta(days=1)
 

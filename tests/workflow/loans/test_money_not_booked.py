@@ -18,8 +18,8 @@ from domain.payments.status import PaymentStatus
 from tests.support.fake_gateway import Fault
 from tests.support.loan_world import LoanHandle, LoanWorld, application
 from tests.workflow.loans.test_adoption import until
-from workflows.loan import LoanWorkflow
-from workflows.loan_messages import (
+from workflows.loans.loan import LoanWorkflow
+from workflows.loans.messages import (
     AcceptOffer,
     CheckProposal,
     LoanCommand,

@@ -15,8 +15,8 @@ from domain.loans.credit import Outcome, Reason
 from domain.loans.proposals import ProposalKind
 from domain.loans.status import LoanStatus
 from tests.support.loan_world import LoanWorld, application
-from workflows.loan import LoanWorkflow
-from workflows.loan_messages import (
+from workflows.loans.loan import LoanWorkflow
+from workflows.loans.messages import (
     AcceptOffer,
     ApproveApplication,
     CheckProposal,

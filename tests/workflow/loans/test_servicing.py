@@ -16,8 +16,8 @@ from domain.loans.restructure import HolidayInterest, PrepaymentEffect
 from domain.loans.status import LoanStatus
 from tests.support.loan_world import PATIENCE_S, LoanHandle, LoanWorld, application, strict_servicing
 from workers.control import count_loans_needing_a_person
-from workflows.loan import LoanWorkflow
-from workflows.loan_messages import (
+from workflows.loans.loan import LoanWorkflow
+from workflows.loans.messages import (
     ChargeOff,
     CheckProposal,
     PauseLoan,

@@ -23,8 +23,8 @@ from domain.loans.status import LoanStatus
 from domain.payments.refund import RefundStatus
 from tests.support.loan_world import PATIENCE_S, START, LoanHandle, LoanWorld, application
 from workers.loan_control import TemporalLoanControl
-from workflows.loan import LoanWorkflow
-from workflows.loan_messages import (
+from workflows.loans.loan import LoanWorkflow
+from workflows.loans.messages import (
     AcceptOffer,
     CheckProposal,
     Repay,
@@ -32,8 +32,8 @@ from workflows.loan_messages import (
     UndoDisbursal,
     WithdrawApplication,
 )
-from workflows.loan_reconciliation import LoanReconciliationReport
-from workflows.loan_test_clock import AdvanceClock, ClockOrder, LoanClockWorkflow
+from workflows.loans.reconciliation import LoanReconciliationReport
+from workflows.loans.shared_clock import AdvanceClock, ClockOrder, LoanClockWorkflow
 
 ALWAYS = 10**6
 DAY = date(2026, 2, 20)

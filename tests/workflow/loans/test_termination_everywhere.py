@@ -16,8 +16,8 @@ from domain.loans.status import LoanStatus
 from domain.payments.payment import PaymentKind
 from domain.payments.record import RecordOutcome
 from tests.support.loan_world import PATIENCE_S, LoanHandle, LoanWorld, application, strict_servicing
-from workflows.loan import LoanWorkflow
-from workflows.loan_messages import AcceptOffer, LoanCommand, PauseLoan, PayOff, Repay, ResumeLoan
+from workflows.loans.loan import LoanWorkflow
+from workflows.loans.messages import AcceptOffer, LoanCommand, PauseLoan, PayOff, Repay, ResumeLoan
 
 STEP_PAUSE_S = 0.05
 DAYS = (date(2026, 2, 20), date(2026, 3, 20))

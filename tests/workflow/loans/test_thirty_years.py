@@ -12,8 +12,8 @@ from domain.loans.status import LoanStatus
 from tests.support import loan_world as support
 from tests.support.loan_world import LoanWorld, application, terms
 from workers.replay import replay
-from workflows.loan import LoanWorkflow
-from workflows.loan_messages import Repay
+from workflows.loans.loan import LoanWorkflow
+from workflows.loans.messages import Repay
 
 MAX_EVENTS = 2_500
 MAX_BYTES = 2_500_000

@@ -22,8 +22,8 @@ from infra.temporal_client import connect
 from infra.temporal_namespace import SEARCH_ATTRIBUTES, add_search_attributes
 from tests.support.loan_world import LoanWorld, application, loan_world, terms
 from tests.workflow.loans.test_thirty_years import GOOD_CREDIT
-from workflows.loan import LoanWorkflow
-from workflows.loan_messages import AcceptOffer
+from workflows.loans.loan import LoanWorkflow
+from workflows.loans.messages import AcceptOffer
 
 YEARS = 30
 RUN_DAYS = 60

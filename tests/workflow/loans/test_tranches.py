@@ -16,8 +16,8 @@ from domain.loans.schedule import plan_of
 from domain.loans.status import LoanStatus
 from domain.loans.terms import BalanceMove, Fee, FeeWhen, Method
 from tests.support.loan_world import LoanHandle, LoanWorld, application, terms
-from workflows.loan import LoanWorkflow
-from workflows.loan_messages import ChargeOff, PayOff, Repay, RetryDisbursement, UndoDisbursal
+from workflows.loans.loan import LoanWorkflow
+from workflows.loans.messages import ChargeOff, PayOff, Repay, RetryDisbursement, UndoDisbursal
 
 TRANCHES = (BalanceMove(date(2026, 3, 1), 50_000), BalanceMove(date(2026, 5, 15), 30_000))
 
