@@ -35,16 +35,12 @@ from infra.telemetry import configure_logging, configure_tracing
 from infra.temporal_client import connect, runtime_with_metrics
 from infra.temporal_visits import skip_idle_visits
 from workers.adapters import gateways_at, open_bank, worker_options
-from workers.control import (
-    TemporalWorkflowControl,
-    count_loans_needing_a_person,
-    schedule_accrual,
-    schedule_reconciliation,
-)
+from workers.control import TemporalWorkflowControl, count_loans_needing_a_person
 from workers.health import health_server
-from workers.loan_control import TemporalLoanControl, schedule_loan_reconciliation
+from workers.loan_control import TemporalLoanControl
 from workers.registry import LOAN_WORKFLOWS, WORKFLOWS, loan_activities, payment_activities
 from workers.review_watch import watching_reviews
+from workers.schedules import ensure_schedules
 
 SERVICE = "clearhold-worker"
 log = structlog.get_logger(__name__)
@@ -101,9 +97,7 @@ async def running_worker(settings: Settings) -> AsyncIterator[None]:
                     runtime.metric_meter, partial(count_reviews, pool), partial(count_loans_needing_a_person, client)
                 )
             )
-        await schedule_reconciliation(client, settings.payment_task_queue)
-        await schedule_accrual(client, settings.loan_task_queue)
-        await schedule_loan_reconciliation(client, settings.loan_task_queue)
+        await ensure_schedules(client, settings)
         async with payments, loans:
             yield
 

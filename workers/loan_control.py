@@ -13,24 +13,14 @@ from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from temporalio.client import (
     Client,
-    Schedule,
-    ScheduleActionStartWorkflow,
-    ScheduleIntervalSpec,
-    ScheduleOverlapPolicy,
-    SchedulePolicy,
-    ScheduleSpec,
     WorkflowExecutionDescription,
     WorkflowExecutionStatus,
 )
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.loan_reconciliation import Carrier
-from workers.control import CATCH_UP, create_schedule
 from workers.reset_point import reset_point
-from workflows.loans.reconciliation import LoanReconciliationOrder, LoanReconciliationWorkflow
 
-LOAN_RECONCILIATION_ID = "loan-reconciliation"
-LOAN_RECONCILIATION_INTERVAL = timedelta(minutes=5)
 RPC_TIMEOUT = timedelta(seconds=10)
 REASON = "Reconciliation: its run was ended by force"
 
@@ -97,19 +87,3 @@ class TemporalLoanControl:
             "a workflow ended by force goes on", loan_id=found.id, run_id=found.run_id, new_run_id=answer.run_id
         )
         return Carrier.RECOVERED
-
-
-async def schedule_loan_reconciliation(client: Client, task_queue: str) -> None:
-    """Make sure that loans are looked at every five minutes; a schedule that exists is left as operators set it."""
-    schedule = Schedule(
-        action=ScheduleActionStartWorkflow(
-            LoanReconciliationWorkflow.run,
-            LoanReconciliationOrder(),
-            id=LOAN_RECONCILIATION_ID,
-            task_queue=task_queue,
-            static_summary="Find loans whose workflow was ended by force, and let them go on",
-        ),
-        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=LOAN_RECONCILIATION_INTERVAL)]),
-        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=CATCH_UP),
-    )
-    await create_schedule(client, LOAN_RECONCILIATION_ID, schedule)

@@ -13,8 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from infra.local.stack import API, BANK, LocalStack, StackOptions
 from infra.temporal_client import connect
 from tests.integration.local_stack.conditions import wait_until
-from workers.control import RECONCILIATION_ID
-from workers.loan_control import LOAN_RECONCILIATION_ID
+from workers.schedules import LOAN_RECONCILIATION_ID, RECONCILIATION_ID
 
 PATIENCE_S = 60.0
 
