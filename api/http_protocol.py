@@ -23,6 +23,9 @@ HEAD_MAX_BYTES = 64 * 1024
 HEAD_TIMEOUT_S = 20.0
 """Longest time from a connection, or from a request's first byte, to the end of its headers."""
 
+REST_TIMEOUT_S = 20.0
+"""Longest time from an answer to the end of a body that nobody reads any more."""
+
 
 def _refusal(status: HTTPStatus, detail: str) -> bytes:
     """Return an answer, and the end of the connection, to what is no request: a problem, traced like every other."""
@@ -52,7 +55,7 @@ class BoundedHttp(HttpToolsProtocol):
         super().__init__(*args, **options)
         self._came_forward = False
         self._unclaimed_bytes = 0
-        self._is_in_head = False
+        self._is_in_head = self._is_in_body = False
         self._deadline: asyncio.TimerHandle | None = None
         self._was_turned_away = False
 
@@ -64,7 +67,7 @@ class BoundedHttp(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Expect a request soon."""
         super().connection_made(transport)
-        self._expect_head()
+        self._expect_within(HEAD_TIMEOUT_S)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Expect nothing more."""
@@ -79,7 +82,7 @@ class BoundedHttp(HttpToolsProtocol):
         if self._unclaimed_bytes > HEAD_MAX_BYTES and not self.transport.is_closing():
             self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "Request line and headers are too large.")
         elif self._is_in_head and self._deadline is None:
-            self._expect_head()
+            self._expect_within(HEAD_TIMEOUT_S)
 
     def on_message_begin(self) -> None:
         """Begin a request."""
@@ -89,7 +92,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Begin its body, or turn it away."""
-        self._came_forward, self._is_in_head = True, False
+        self._came_forward, self._is_in_head, self._is_in_body = True, False, True
         self._forget_deadline()
         if self.door is not None and self.door.is_shut_to(self.parser.get_method(), self.url) and self._is_its_turn():
             self._turn_away(self.door)
@@ -104,8 +107,17 @@ class BoundedHttp(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """End a request."""
+        self._is_in_body = False
+        self._forget_deadline()
         if not self._was_turned_away:
             super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Expect the rest of a body soon whose request is answered already."""
+        super().on_response_complete()
+        is_answered = self._was_turned_away or self.cycle.response_complete
+        if self._is_in_body and is_answered and not self.transport.is_closing():
+            self._expect_within(REST_TIMEOUT_S)
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what the parser cannot read."""
@@ -127,8 +139,9 @@ class BoundedHttp(HttpToolsProtocol):
         self.transport.write(_refusal(status, detail))
         self.transport.close()
 
-    def _expect_head(self) -> None:
-        self._deadline = self.loop.call_later(HEAD_TIMEOUT_S, self._give_up)
+    def _expect_within(self, seconds: float) -> None:
+        self._forget_deadline()
+        self._deadline = self.loop.call_later(seconds, self._give_up)
 
     def _forget_deadline(self) -> None:
         if self._deadline is not None:

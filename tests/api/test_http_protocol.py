@@ -26,7 +26,7 @@ Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 async def _echo_length(scope: Scope, receive: Receive, send: Send) -> None:
-    body = await Request(scope, receive).body()
+    body = b"" if scope["path"] == "/unread" else await Request(scope, receive).body()
     await PlainTextResponse(str(len(body)))(scope, receive, send)
 
 
@@ -166,4 +166,42 @@ async def test_the_second_request_of_a_connection_must_come_forward_too(
         assert (await reader.readuntil(b"\r\n\r\n0")).startswith(b"HTTP/1.1 200 ")
         writer.write(b"GET / HTTP/1.1\r\nHo")
         assert await reader.read() == b""
+    writer.close()
+
+
+async def _trickle(writer: asyncio.StreamWriter) -> None:
+    while True:
+        writer.write(b"b")
+        await writer.drain()
+        await asyncio.sleep(SHORT_S / 15)
+
+
+async def test_the_rest_of_a_body_that_is_answered_already_must_come_soon(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a client that trickles would keep its connection for ever: each byte counts as a sign of life."""
+    monkeypatch.setattr(http_protocol, "REST_TIMEOUT_S", SHORT_S)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"POST /unread HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n")
+    async with asyncio.timeout(PATIENCE_S):
+        assert (await reader.readuntil(b"\r\n\r\n0")).startswith(b"HTTP/1.1 200 ")
+        with pytest.raises(ConnectionError):
+            await _trickle(writer)
+    writer.close()
+
+
+@pytest.mark.parametrize("path", ["/", "/unread"], ids=["read to its end", "answered before"])
+async def test_a_connection_whose_body_came_to_its_end_is_kept(
+    port: int, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_protocol, "REST_TIMEOUT_S", SHORT_S)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    async with asyncio.timeout(PATIENCE_S):
+        for pause_s in (0.0, SHORT_S / 3, 2 * SHORT_S):
+            writer.write(f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nb".encode())
+            await asyncio.sleep(0 if path == "/unread" else pause_s)
+            writer.write(b"b")
+            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
+            await reader.readexactly(1)
+            await asyncio.sleep(pause_s)
     writer.close()
