@@ -86,8 +86,10 @@ def _run(command: "list[str]", title: str, count: int) -> None:
                 seconds = time.monotonic() - started
                 if seconds > INSTALL_TIMEOUT_S:
                     process.kill()
-                fetched = sum(line.startswith(("Collecting", "Processing")) for line in list(lines))
-                _say(f"{title} … {seconds:.0f} s, {min(fetched, count)} of {count} fetched")
+                said = list(lines)
+                fetched = sum(line.startswith(("Collecting", "Processing")) for line in said)
+                wanted = count - sum(line.startswith("Ignoring") for line in said)  # those of other systems
+                _say(f"{title} … {seconds:.0f} s, {min(fetched, wanted)} of {wanted} fetched")
                 pause = LOG_INTERVAL_S
         except BaseException:
             process.kill()
