@@ -6,14 +6,14 @@ that is not plain (an escaped path, say) is let through, to be turned away at th
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterable
 from http import HTTPStatus
 
-from api.edge import GUARD, caller_trace_id
+from api.edge import GUARD
 from api.in_flight import InFlight
 from api.metrics import RequestMetrics
+from api.trace_ids import caller_trace_id, new_trace_id
 
 _PLACE_OF_TRACE_ID = "trace" * 7
 
@@ -27,14 +27,15 @@ class Door:
         answer = in_flight.refusal().render(None, _PLACE_OF_TRACE_ID)
         status = HTTPStatus(answer.status_code)
         self._body = bytes(answer.body).split(_PLACE_OF_TRACE_ID.encode())
+        self._status = status.value
         self._status_line = f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode()
-        length = len(answer.body) - len(_PLACE_OF_TRACE_ID) + len(_new_trace_id())
+        length = len(answer.body) - len(_PLACE_OF_TRACE_ID) + len(new_trace_id())
         said = [(name, value) for name, value in answer.raw_headers if name != b"content-length"]
         self._headers = _lines([*said, (b"content-length", str(length).encode()), *GUARD])
 
     def is_shut_to(self, method: bytes, target: bytes) -> bool:
         """Tell whether a request with this method and target is turned away now."""
-        return self._in_flight.is_full and method == b"POST" and target.startswith(InFlight.MONEY_TARGETS)
+        return self._in_flight.must_shed(method.decode("latin-1"), target.decode("latin-1"))
 
     def answer(
         self,
@@ -44,15 +45,11 @@ class Door:
     ) -> bytes:
         """Count a request that is turned away, and return the whole answer to it."""
         began = time.perf_counter()
-        trace_id = (caller_trace_id(request_headers) or _new_trace_id()).encode()
+        trace_id = (caller_trace_id(request_headers) or new_trace_id()).encode()
         own = (b"trace-id: ", trace_id, b"\r\n" if stays_open else b"\r\nconnection: close\r\n", b"\r\n")
         answer = b"".join((self._status_line, _lines(server_headers), self._headers, *own, trace_id.join(self._body)))
-        self._metrics.count_turned_away(time.perf_counter() - began)
+        self._metrics.count_turned_away(self._status, time.perf_counter() - began)
         return answer
-
-
-def _new_trace_id() -> str:
-    return os.urandom(16).hex()
 
 
 def _lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:

@@ -8,10 +8,7 @@ by a cache on its way. HEAD is answered as GET is, without the body (RFC 9110, 9
 from __future__ import annotations
 
 import logging
-import os
-import re
 import time
-from collections.abc import Iterable
 from urllib.parse import unquote_plus
 
 from opentelemetry import trace
@@ -23,9 +20,8 @@ from api.identifiers import ACTOR_HEADER
 from api.in_flight import InFlight
 from api.metrics import RequestMetrics
 from api.problems import Problem
+from api.trace_ids import caller_trace_id, new_trace_id
 
-_TRACEPARENT = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
-_NO_TRACE = b"0" * 32
 _SCREENED_HEADERS = frozenset({b"idempotency-key", ACTOR_HEADER.lower().encode(), b"prefer"})
 """The headers that handlers read, but for the API key, of which only a digest is kept."""
 GUARD = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
@@ -66,7 +62,7 @@ class Edge:
             await send(message)
 
         try:
-            if self._in_flight.must_shed(scope):  # whoever came past the door (`api/door.py`)
+            if self._in_flight.must_shed(scope["method"], scope["path"]):  # whoever came past the door (`api/door.py`)
                 scope["clearhold.shed"] = True
                 self._in_flight.require_room()
             _screen(scope)
@@ -109,14 +105,4 @@ def _trace_id(scope: Scope) -> str:
     context = trace.get_current_span().get_span_context()
     if context.is_valid:
         return f"{context.trace_id:032x}"
-    return caller_trace_id(scope["headers"]) or os.urandom(16).hex()
-
-
-def caller_trace_id(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
-    """Return the trace id that a caller sent with its request, if it sent a valid one."""
-    for name, value in headers:
-        if name == b"traceparent":
-            match = _TRACEPARENT.fullmatch(value)
-            if match is not None and match[1] != _NO_TRACE:
-                return match[1].decode()
-    return None
+    return caller_trace_id(scope["headers"]) or new_trace_id()

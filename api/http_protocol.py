@@ -7,7 +7,6 @@ forward loses its connection.
 from __future__ import annotations
 
 import asyncio
-import os
 from http import HTTPStatus
 from typing import Any
 
@@ -16,6 +15,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from api.door import Door
 from api.problems import MEDIA_TYPE
+from api.trace_ids import new_trace_id
 
 HEAD_MAX_BYTES = 64 * 1024
 """Most that a request line and headers, or what follows a body in chunks, may have beyond what came in its first piece."""
@@ -29,7 +29,7 @@ REST_TIMEOUT_S = 20.0
 
 def _refusal(status: HTTPStatus, detail: str) -> bytes:
     """Return an answer, and the end of the connection, to what is no request: a problem, traced like every other."""
-    trace_id = os.urandom(16).hex()
+    trace_id = new_trace_id()
     said = {
         "type": "about:blank",
         "title": status.phrase,
@@ -115,17 +115,21 @@ class BoundedHttp(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """Expect the rest of a body soon whose request is answered already."""
         super().on_response_complete()
-        is_answered = self._was_turned_away or self.cycle.response_complete
-        if self._is_in_body and is_answered and not self.transport.is_closing():
+        if self._is_in_body and self._is_answered and not self.transport.is_closing():
             self._expect_within(REST_TIMEOUT_S)
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what the parser cannot read."""
         self._refuse(HTTPStatus.BAD_REQUEST, msg)
 
+    @property
+    def _is_answered(self) -> bool:
+        """Whether each request that was let in is answered."""
+        return self.cycle is None or self.cycle.response_complete
+
     def _is_its_turn(self) -> bool:
         """Tell whether an answer may be written now: those before it are, and the client reads them."""
-        return (self.cycle is None or self.cycle.response_complete) and not self.flow.write_paused
+        return self._is_answered and not self.flow.write_paused
 
     def _turn_away(self, door: Door) -> None:
         self._was_turned_away = True

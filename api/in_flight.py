@@ -9,9 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import ClassVar
-
-from starlette.types import Scope
 
 from api import problems
 from api.problems import RETRY_AFTER, Problem
@@ -28,9 +25,6 @@ class InFlight:
     now: int = 0
     on_shed: Callable[[], None] = field(default=lambda: None)
 
-    MONEY_TARGETS: ClassVar[tuple[bytes, ...]] = tuple(path.encode() for path in _MONEY)
-    """The same as a request line names it."""
-
     @contextmanager
     def admit(self) -> Iterator[None]:
         """Hold a place while the block runs. Raises Problem 503 when there is none."""
@@ -46,9 +40,9 @@ class InFlight:
         """Whether there is no place."""
         return self.now >= self.most
 
-    def must_shed(self, scope: Scope) -> bool:
+    def must_shed(self, method: str, path: str) -> bool:
         """Tell from a request's head that there is no place for it: asked before it is traced through any layer."""
-        return self.is_full and scope["method"] == "POST" and scope["path"].startswith(_MONEY)
+        return self.is_full and method == "POST" and path.startswith(_MONEY)
 
     def require_room(self) -> None:
         """Raise Problem 503 when there is no place: asked before a body is read, which holds no place however slowly it comes."""

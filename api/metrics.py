@@ -42,17 +42,19 @@ class RequestMetrics:
         """Count one request turned away."""
         self._shed.inc()
 
-    def count_turned_away(self, seconds: float) -> None:
+    def count_turned_away(self, status: int, seconds: float) -> None:
         """Count one request turned away before the application saw it."""
-        self._shed.inc()
-        self._requests.labels(SHED, "POST", "503").inc()
-        self._seconds.labels(SHED).observe(seconds)
+        self.count_shed()
+        self._count(SHED, "POST", status, seconds)
 
     def observe(self, scope: Scope, asked: str, status: int, seconds: float) -> None:
         """Count one request; `asked` is its method, also where it was answered as another."""
         found = getattr(scope.get("route"), "path", "unmatched")
         route = SHED if scope.get("clearhold.shed") else found
         method = asked if asked in _METHODS else "other"
+        self._count(route, method, status, seconds)
+
+    def _count(self, route: str, method: str, status: int, seconds: float) -> None:
         self._requests.labels(route, method, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
 

@@ -12,8 +12,6 @@ from fastapi import FastAPI
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from uvicorn import Config
-from uvicorn.server import ServerState
 
 from api.app import create_app
 from api.door import Door
@@ -21,6 +19,7 @@ from api.http_protocol import BoundedHttp
 from api.in_flight import InFlight
 from api.telemetry import instrument
 from infra.settings import Settings
+from tests.support.http_listener import listening
 
 PATIENCE_S = 20.0
 PAY = b"POST /v1/payments HTTP/1.1\r\nHost: x\r\n"
@@ -93,23 +92,11 @@ async def served() -> AsyncIterator[Served]:
     provider.add_span_processor(SimpleSpanProcessor(spans))
     app = create_app(Settings(api_in_flight_max=1))
     instrument(app, provider)
-    http = BoundedHttp.behind(Door(app.state.in_flight, app.state.metrics))
-    config = Config(app, http=http, lifespan="off", log_config=None, access_log=False, server_header=False)
-    config.load()
-    state = ServerState()
-    server = await asyncio.get_running_loop().create_server(
-        lambda: http(config=config, server_state=state, app_state={}), "127.0.0.1", 0
-    )
-    async with server:
-        served = Served(app, int(server.sockets[0].getsockname()[1]), spans)
+    async with listening(app, BoundedHttp.behind(Door(app.state.in_flight, app.state.metrics))) as port:
+        served = Served(app, port, spans)
         yield served
         for caller in served.callers:
             caller.writer.transport.abort()
-        for connection in list(state.connections):
-            connection.transport.abort()
-        async with asyncio.timeout(PATIENCE_S):
-            while state.connections or state.tasks:
-                await asyncio.sleep(0.01)
 
 
 async def test_who_is_turned_away_is_told_what_the_application_would_say_and_counted_and_not_traced(

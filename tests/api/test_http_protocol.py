@@ -12,11 +12,10 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
-from uvicorn import Config
-from uvicorn.server import ServerState
 
 from api import http_protocol
 from api.http_protocol import HEAD_MAX_BYTES, BoundedHttp
+from tests.support.http_listener import listening
 
 PATIENCE_S = 20.0
 FIRST_PIECE_MAX_BYTES = 256 * 1024
@@ -32,21 +31,8 @@ async def _echo_length(scope: Scope, receive: Receive, send: Send) -> None:
 
 @pytest.fixture
 async def port() -> AsyncIterator[int]:
-    config = Config(_echo_length, http=BoundedHttp, lifespan="off", log_config=None, access_log=False)
-    config.load()
-    state = ServerState()
-
-    def protocol() -> asyncio.Protocol:
-        return BoundedHttp(config=config, server_state=state, app_state={})
-
-    server = await asyncio.get_running_loop().create_server(protocol, "127.0.0.1", 0)
-    async with server:
-        yield int(server.sockets[0].getsockname()[1])
-        for connection in list(state.connections):
-            connection.shutdown()
-        async with asyncio.timeout(PATIENCE_S):
-            while state.connections:
-                await asyncio.sleep(0.01)
+    async with listening(_echo_length, BoundedHttp) as found:
+        yield found
 
 
 async def _flood(port: int, start: bytes, piece: bytes, most: int) -> tuple[int, bytes]:
