@@ -23,7 +23,7 @@ from starlette.responses import Response
 
 from api import problems
 from api.body import JsonBody, read_json
-from api.payments.presenter import to_json
+from api.json_answers import to_json
 from api.problems import RETRY_AFTER, FieldError, Problem
 from api.services import Services, services_of
 from infra.postgres.idempotency import MAX_KEY_LENGTH, Claim, ClaimOutcome, StoredAnswer

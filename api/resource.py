@@ -7,7 +7,7 @@ from typing import Any
 from starlette.responses import Response
 
 from api import problems
-from api.payments.presenter import to_json
+from api.json_answers import MEDIA_TYPE, to_json
 from api.services import Services
 
 WAITING = "waiting"
@@ -21,4 +21,4 @@ async def written_or_accepted(
     body = await services.keys.accepted(tenant_id, resource_id) if written is None else to_json(written)
     if body is None:
         raise problems.not_found(kind, resource_id)
-    return Response(body, media_type="application/json")
+    return Response(body, media_type=MEDIA_TYPE)

@@ -12,7 +12,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from api import problems
+from api import json_answers, problems
 from api.accounts.views import (
     GATEWAY_PURPOSE,
     AccountPage,
@@ -25,7 +25,7 @@ from api.accounts.views import (
     entry_view,
 )
 from api.body import read_json, validate
-from api.cursors import number_cursor, number_position
+from api.cursors import Cursor, number_cursor, number_position
 from api.documentation import (
     ACCOUNT_LINKS,
     BODY_PROBLEMS,
@@ -37,9 +37,9 @@ from api.documentation import (
     problems_of,
 )
 from api.identifiers import require_id
+from api.json_answers import to_json
 from api.money_call import optional_key_of
 from api.payments.commands import CARD_GATEWAY
-from api.payments.presenter import to_json
 from api.problems import FieldError, Problem
 from api.services import Services, services_of
 from api.strict_route import StrictRoute
@@ -52,7 +52,6 @@ DEFAULT_PAGE = 20
 router = APIRouter(prefix="/v1/accounts", tags=["accounts"], route_class=StrictRoute)
 
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE, description="Most on a page.")]
-Cursor = Annotated[str | None, Query(description="`next_cursor` of the page before.", max_length=200)]
 
 
 @router.post(
@@ -108,13 +107,8 @@ async def list_accounts(request: Request, limit: Limit = DEFAULT_PAGE, cursor: C
     tenant_id = await services.authenticator.tenant_of(request)
     after = 0 if cursor is None else number_position(cursor)
     found, more = await services.accounts.page(tenant_id, limit, after)
-    page = {
-        "object": "list",
-        "data": [account_view(stored) for stored in found],
-        "has_more": more,
-        "next_cursor": number_cursor(found[-1].number) if more else None,
-    }
-    return Response(to_json(page), media_type="application/json")
+    data = [account_view(stored) for stored in found]
+    return json_answers.page(data, number_cursor(found[-1].number) if more else None)
 
 
 async def _find(services: Services, tenant_id: str, account_id: str) -> StoredAccount:
@@ -136,7 +130,7 @@ async def get_account(request: Request, account_id: str) -> Response:
     """Read an account."""
     services = services_of(request)
     stored = await _find(services, await services.authenticator.tenant_of(request), account_id)
-    return Response(to_json(account_view(stored)), media_type="application/json")
+    return json_answers.answer(account_view(stored))
 
 
 @router.get(
@@ -153,7 +147,7 @@ async def get_balances(request: Request, account_id: str) -> Response:
     tenant_id = await services.authenticator.tenant_of(request)
     stored = await _find(services, tenant_id, account_id)
     balances = await services.ledger.balances(tenant_id, [account_id])
-    return Response(to_json(balances_view(stored, balances[account_id])), media_type="application/json")
+    return json_answers.answer(balances_view(stored, balances[account_id]))
 
 
 @router.get(
@@ -173,13 +167,8 @@ async def list_entries(
     after = None if cursor is None else number_position(cursor)
     await _find(services, tenant_id, account_id)
     found = await services.ledger.statement(tenant_id, account_id, after, limit, newest_first=True)
-    page = {
-        "object": "list",
-        "data": [entry_view(transfer, account_id) for transfer in found.transfers],
-        "has_more": found.next_cursor is not None,
-        "next_cursor": None if found.next_cursor is None else number_cursor(found.next_cursor),
-    }
-    return Response(to_json(page), media_type="application/json")
+    data = [entry_view(transfer, account_id) for transfer in found.transfers]
+    return json_answers.page(data, None if found.next_cursor is None else number_cursor(found.next_cursor))
 
 
 @router.post(
@@ -205,7 +194,7 @@ async def close_account(request: Request, account_id: str) -> Response:
         raise await _not_empty(services, stored.account)
     services.directory.forget(tenant_id, account_id)
     stored = await _find(services, tenant_id, account_id)
-    return Response(to_json(account_view(stored)), media_type="application/json")
+    return json_answers.answer(account_view(stored))
 
 
 async def _not_empty(services: Services, account: Account) -> Problem:

@@ -8,13 +8,12 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from api import problems
+from api import json_answers, problems
 from api.body import read_json, validate
 from api.documentation import BODY_PROBLEMS, answers, described, problems_of
 from api.loans.problems import INVALID_LOAN_TERMS, of_terms
 from api.loans.terms import QuoteBody
 from api.loans.views import LoanQuote
-from api.payments.presenter import to_json
 from api.services import services_of
 from api.strict_route import StrictRoute
 from domain.errors import DomainError
@@ -44,4 +43,4 @@ async def quote_loan(request: Request) -> Response:
         made = quote(QuoteRequest.parse(body.content))
     except DomainError as error:
         raise of_terms(error) from None
-    return Response(to_json(made.as_dict()), media_type="application/json")
+    return json_answers.answer(made.as_dict())

@@ -13,9 +13,9 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BeforeValidator
 from starlette.responses import Response
 
-from api import problems
+from api import json_answers, problems
 from api.body import validate
-from api.cursors import loan_cursor, loan_position, number_cursor, number_position
+from api.cursors import Cursor, loan_cursor, loan_position, number_cursor, number_position
 from api.documentation import (
     LOAN_LINKS,
     MONEY_PROBLEMS,
@@ -42,7 +42,7 @@ from api.loans.views import (
     ProposalList,
 )
 from api.money_call import carry_out, receive
-from api.payments.presenter import to_json, transfer_view
+from api.payments.presenter import transfer_view
 from api.problems import FieldError, Problem
 from api.resource import WAITING, written_or_accepted
 from api.services import Services, services_of
@@ -59,7 +59,6 @@ MAX_PAYOFF_YEARS = 60
 """How far ahead a payoff may be quoted."""
 
 QueryDay = Annotated[date, BeforeValidator(is_day)]
-Cursor = Annotated[str | None, Query(description="`next_cursor` of the page before.", max_length=200)]
 
 router = APIRouter(prefix="/v1/loans", tags=["loans"], route_class=StrictRoute)
 
@@ -131,13 +130,8 @@ async def list_loans(
     after = None if cursor is None else loan_position(cursor)
     chosen = LoanFilter(status, customer, currency, test_clock)
     found, more = await services.loans.page(tenant_id, chosen, limit, after)
-    page = {
-        "object": "list",
-        "data": [services.loan_presenter.stored(stored) for stored in found],
-        "has_more": more,
-        "next_cursor": loan_cursor(found[-1].created_at, found[-1].loan.id) if more else None,
-    }
-    return Response(to_json(page), media_type="application/json")
+    data = [services.loan_presenter.stored(stored) for stored in found]
+    return json_answers.page(data, loan_cursor(found[-1].created_at, found[-1].loan.id) if more else None)
 
 
 async def _read(services: Services, request: Request, loan_id: str) -> StoredLoan:
@@ -179,7 +173,7 @@ async def get_loan_schedule(request: Request, loan_id: str) -> Response:
     loan = (await _read(services, request, loan_id)).loan
     rows = await services.loans.instalments(loan.tenant_id, loan_id)
     repayments = await services.loans.repayments(loan.tenant_id, loan_id)
-    return Response(to_json(schedule_view(loan, rows, repayments)), media_type="application/json")
+    return json_answers.answer(schedule_view(loan, rows, repayments))
 
 
 @router.get(
@@ -216,7 +210,7 @@ async def quote_loan_payoff(
         detail = f"A loan that is {loan.status} has nothing to pay off."
         raise Problem(problems.ILLEGAL_TRANSITION, detail)
     quote = await services.loan_engine.payoff_quote(loan_id, day)
-    return Response(to_json(payoff_view(loan_id, quote)), media_type="application/json")
+    return json_answers.answer(payoff_view(loan_id, quote))
 
 
 @router.get(
@@ -233,7 +227,7 @@ async def list_loan_proposals(request: Request, loan_id: str) -> Response:
     loan = (await _read(services, request, loan_id)).loan
     found = await services.loans.proposals(loan.tenant_id, loan_id)
     view = {"object": "list", "data": [proposal_view(loan_id, each) for each in found]}
-    return Response(to_json(view), media_type="application/json")
+    return json_answers.answer(view)
 
 
 @router.get(
@@ -278,7 +272,7 @@ async def get_live_loan(request: Request, loan_id: str) -> Response:
             "waiting_commands": progress.waiting_commands,
             "open_proposals": open_ones,
         }
-    return Response(to_json(view), media_type="application/json")
+    return json_answers.answer(view)
 
 
 @router.get(
@@ -315,4 +309,4 @@ async def get_loan_timeline(
         "has_more": more,
         "next_cursor": number_cursor(page[-1].sequence) if more else None,
     }
-    return Response(to_json(view), media_type="application/json")
+    return json_answers.answer(view)

@@ -10,8 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
 from domain.ledger.records import BookedEntry, BookedTransfer
 from domain.payments.payment import Payment, PaymentKind
 from domain.payments.refund import Refund
@@ -151,11 +149,6 @@ def transfer_view(transfer: BookedTransfer) -> dict[str, Any]:
         "currency": transfer.currency,
         "created_at": transfer.created_at,
     }
-
-
-def to_json(view: dict[str, Any]) -> bytes:
-    """Return an answer's bytes; moments in RFC 3339 with a `Z`."""
-    return orjson.dumps(view, option=orjson.OPT_UTC_Z)
 
 
 def _event(event: StoredEvent, payment: Payment, transfers: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:

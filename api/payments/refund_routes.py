@@ -8,7 +8,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from api import problems
+from api import json_answers, problems
 from api.body import validate
 from api.documentation import (
     ACTOR,
@@ -23,7 +23,6 @@ from api.documentation import (
 from api.identifiers import actor_of, require_id
 from api.money_call import carry_out, receive
 from api.payments import refund_commands
-from api.payments.presenter import to_json
 from api.payments.requests import CreateRefund, ResolveRefundBody, ReviewRefund
 from api.payments.views import RefundList, RefundView
 from api.resource import written_or_accepted
@@ -84,7 +83,7 @@ async def list_refunds(request: Request, payment_id: str) -> Response:
         raise problems.not_found("payment", payment_id)
     refunds = await services.payments.refunds(tenant_id, payment_id)
     view = {"object": "list", "data": [services.presenter.refund(refund) for refund in refunds]}
-    return Response(to_json(view), media_type="application/json")
+    return json_answers.answer(view)
 
 
 @router.get(

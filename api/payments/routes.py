@@ -12,9 +12,9 @@ from fastapi import APIRouter, Query, Request
 from pydantic import AwareDatetime, BeforeValidator
 from starlette.responses import Response
 
-from api import problems
+from api import json_answers, problems
 from api.body import validate
-from api.cursors import payment_cursor, payment_position
+from api.cursors import Cursor, payment_cursor, payment_position
 from api.documentation import (
     MONEY_PROBLEMS,
     PAYMENT_LINKS,
@@ -28,7 +28,6 @@ from api.engine import WorkflowEnded
 from api.identifiers import require_id
 from api.money_call import carry_out, receive
 from api.payments import commands as payment_commands
-from api.payments.presenter import to_json
 from api.payments.requests import CreatePayment
 from api.payments.views import LivePayment, PaymentPage, PaymentView, Timeline
 from api.problems import Problem
@@ -118,7 +117,7 @@ async def list_payments(
     created_after: Annotated[Moment | None, Query(description="Created then or later.")] = None,
     created_before: Annotated[Moment | None, Query(description="Created earlier.")] = None,
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE, description="Payments on a page.")] = DEFAULT_PAGE,
-    cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.", max_length=200)] = None,
+    cursor: Cursor = None,
 ) -> Response:
     """List the tenant's payments, newest first; filters narrow each other."""
     services = services_of(request)
@@ -126,13 +125,8 @@ async def list_payments(
     chosen = PaymentFilter(status, account, customer, currency, created_after, created_before)
     after = None if cursor is None else payment_position(cursor)
     found, more = await services.payments.payments(tenant_id, chosen, limit, after)
-    page = {
-        "object": "list",
-        "data": [services.presenter.stored(stored) for stored in found],
-        "has_more": more,
-        "next_cursor": payment_cursor(found[-1].payment) if more else None,
-    }
-    return Response(to_json(page), media_type="application/json")
+    data = [services.presenter.stored(stored) for stored in found]
+    return json_answers.page(data, payment_cursor(found[-1].payment) if more else None)
 
 
 async def _read(services: Services, request: Request, payment_id: str) -> StoredPayment:
@@ -205,7 +199,7 @@ async def get_live_payment(request: Request, payment_id: str) -> Response:
         "compensations": compensations,
         "waiting_commands": waiting,
     }
-    return Response(to_json(view), media_type="application/json")
+    return json_answers.answer(view)
 
 
 @router.get(
@@ -222,4 +216,4 @@ async def get_payment_timeline(request: Request, payment_id: str) -> Response:
     payment = (await _read(services, request, payment_id)).payment
     story = await services.payments.story(payment.tenant_id, payment_id)
     entries = await services.ledger.entries_of_payment(payment.tenant_id, payment_id, MAX_ENTRIES)
-    return Response(to_json(services.presenter.timeline(payment, story, entries)), media_type="application/json")
+    return json_answers.answer(services.presenter.timeline(payment, story, entries))
